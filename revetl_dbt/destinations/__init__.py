@@ -1,0 +1,1 @@
+"""Connectors: one file a destination type, all behind the contract of `base`."""

@@ -1,0 +1,352 @@
+"""The contract of a connector.
+
+A connector turns a batch of changes into requests, and responses into exactly one outcome a change. It never sleeps, loops over
+retries, prints, logs records or reads the environment: batching, concurrency, pacing, retries, bisecting, dry run and recording
+belong to the engine.
+
+    Destination
+        Config                     what destinations.yml may say (pydantic): types, secrets, help, JSON Schema
+        objects()                  what can be written without asking the network
+        object_type(name)          the same for one name, custom objects included
+        check()                    the cheapest authenticated call; says whose account this is
+        describe(object)           the fields there are
+        encoder(column, field)     how a typed value is written
+        write(batch)               one outcome a change, or a classified error for the whole batch
+        read(object, ...)          what the destination holds now
+"""
+
+from __future__ import annotations
+
+import uuid
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, ClassVar, NamedTuple, Protocol
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+from revetl_dbt.errors import RevetlError
+
+
+class Operation(str, Enum):
+    """What a batch asks the vendor to do with each of its records."""
+
+    UPSERT = "upsert"  # create it, or update the one that matches
+    UPDATE = "update"  # update the one that matches; never create
+    CREATE = "create"  # create it; there is none yet
+    APPEND = "append"  # add an event, message or task; never touched again
+    DELETE = "delete"  # remove for good
+    ARCHIVE = "archive"  # remove so that the vendor can bring it back
+
+
+class Status(str, Enum):
+    """What became of one change at the destination."""
+
+    CREATED = "created"
+    UPDATED = "updated"
+    DELETED = "deleted"
+    UNCHANGED = "unchanged"  # accepted, and the vendor says that nothing differed
+    ACCEPTED = "accepted"  # accepted, and the vendor does not say whether it was created or updated
+    REJECTED = "rejected"  # the vendor refuses this record; `message` says why
+    MISSING = "missing"  # no record matches an update or a delete; the engine decides what follows
+    RETRY = "retry"  # refused for a passing reason (a row lock, say); the engine sends it again
+    UNKNOWN = "unknown"  # the vendor may or may not have accepted it
+
+    @property
+    def accepted(self) -> bool:
+        """True when the destination now holds what was sent."""
+        return self in _ACCEPTED
+
+
+_ACCEPTED = frozenset({Status.CREATED, Status.UPDATED, Status.DELETED, Status.UNCHANGED, Status.ACCEPTED})
+
+
+class Change(NamedTuple):
+    """One record to write.
+
+    `seq` names the change within its plan and its outcome. `match` maps match fields, `fields` the other fields, to encoded values;
+    `id` is the destination's id for the record where it is known. `key` holds the model's key values, unencoded.
+    """
+
+    seq: int
+    key: tuple[Any, ...]
+    match: Mapping[str, Any]
+    fields: Mapping[str, Any]
+    id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Changes for one object, with one operation, within the connector's limits; `namespace` is unique to sync and account."""
+
+    object: str
+    operation: Operation
+    changes: Sequence[Change]
+    namespace: uuid.UUID
+
+    def idempotency_key(self, change: Change) -> str:
+        """A key that is the same whenever the same content is sent for the same record of this sync, and differs otherwise."""
+        content = repr((self.operation.value, change.key, sorted(change.match.items()), sorted(change.fields.items())))
+        return str(uuid.uuid5(self.namespace, content))
+
+    def batch_key(self) -> str:
+        """An idempotency key of the request as a whole."""
+        return str(uuid.uuid5(self.namespace, "\n".join(self.idempotency_key(change) for change in self.changes)))
+
+
+class Outcome(NamedTuple):
+    """What became of one change: `code` and `message` are the vendor's, `id` is the destination's id of the record."""
+
+    seq: int
+    status: Status
+    id: str | None = None
+    code: str | None = None
+    message: str | None = None
+
+
+class ColumnType(str, Enum):
+    """Logical type of a warehouse column or expression, the same for all adapters, and the Python type of its values."""
+
+    TEXT = "text"  # str
+    INTEGER = "integer"  # int
+    DECIMAL = "decimal"  # decimal.Decimal
+    FLOAT = "float"  # float
+    BOOLEAN = "boolean"  # bool
+    DATE = "date"  # datetime.date
+    TIMESTAMP = "timestamp"  # datetime.datetime without zone: UTC by convention
+    TIMESTAMPTZ = "timestamptz"  # datetime.datetime with zone
+    TIME = "time"  # datetime.time
+    NESTED = "nested"  # list or dict: arrays, structs, maps, JSON
+
+
+@dataclass(frozen=True, slots=True)
+class FieldInfo:
+    """A field as the destination describes it; `type` is the vendor's word, `options` the values it accepts (None: any)."""
+
+    name: str
+    type: str
+    label: str | None = None
+    required: bool = False
+    writable: bool = True
+    unique: bool = False
+    options: tuple[str, ...] | None = None
+    max_length: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The most that one batch may hold: records, and bytes of its encoded values (None: no limit known)."""
+
+    records: int
+    bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectType:
+    """What can be done with one object of a destination.
+
+    `operations` maps each operation that the vendor can do to its batch limits; `unsupported` says in words why another cannot be done and
+    what to do instead. `idempotent` are those operations that may be sent twice without harm. `match_fields` are the fields that can find a
+    record (None: the vendor's description tells, or any). `partial_updates`: an update may leave out fields. `reads`: read() works.
+    `described`: describe() knows the fields, so that names can be checked.
+    """
+
+    name: str
+    operations: Mapping[Operation, Limits]
+    idempotent: frozenset[Operation] = frozenset()
+    match_fields: tuple[str, ...] | None = None
+    composite_match: bool = False
+    partial_updates: bool = True
+    reads: bool = False
+    described: bool = False
+    ordered: bool = False  # requests must arrive one after the other
+    label: str | None = None
+    unsupported: Mapping[Operation, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Whose account the credentials open: `id` identifies it for ever, `name` and `url` are for people."""
+
+    id: str
+    name: str | None = None
+    url: str | None = None
+
+
+class Found(NamedTuple):
+    """A record that the destination holds: its id, the match value that found it, its fields as the vendor returns them."""
+
+    id: str
+    match: Any
+    fields: Mapping[str, Any]
+
+
+Encoder = Callable[[Any], Any]
+"""Turns one value (None included) into the vendor's representation of it; raises ValueError when it has none."""
+
+
+class DestinationError(RevetlError):
+    """A request failed as a whole.
+
+    `code` is the vendor's own word for it, `request_id` what its support asks for, `retry_after` the seconds that it asks to wait.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str | None = None,
+        request_id: str | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+        self.request_id = request_id
+        self.retry_after = retry_after
+
+
+class RetryableError(DestinationError):
+    """Certainly not accepted, and worth sending again."""
+
+
+class RateLimitedError(RetryableError):
+    """Refused because of too many requests: the whole destination slows down."""
+
+
+class UnauthorizedError(DestinationError):
+    """The credentials were refused. The engine renews them once (`Destination.renew`) and then gives up."""
+
+
+class QuotaExhaustedError(DestinationError):
+    """No request will be accepted for a long time (a daily quota): the destination stops, the rest is kept for the next run."""
+
+
+class FatalError(DestinationError):
+    """Nothing of this sync can succeed until a person changes something (scope, object, permission)."""
+
+
+class BatchRejectedError(DestinationError):
+    """The vendor refused the whole batch because of some of its records: the engine bisects it until each bad record stands alone."""
+
+
+class UnknownOutcomeError(DestinationError):
+    """The request left, and no answer says whether it was accepted (time-out, reset, 5xx, unreadable or empty success)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What rate-limit headers say: requests still allowed in this window, and seconds until it starts anew."""
+
+    remaining: int
+    resets_after: float
+
+
+class Gate(Protocol):
+    """The engine's pacing, as a connector's transport sees it."""
+
+    def acquire(self) -> None:
+        """Wait until one more request may leave. Raises QuotaExhaustedError when the day's budget is used up."""
+
+    def observe(self, budget: Budget) -> None:
+        """Follow what the vendor said of its limits."""
+
+
+class Guards(BaseModel):
+    """Limits on a plan, checked before the first request: a number of rows, or a share of the ledger such as `5%`."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    max_creates: int | str | None = Field(None, description="Hold the sync when more rows would be created")
+    max_updates: int | str | None = Field(None, description="Hold the sync when more rows would be updated")
+    max_deletes: int | str | None = Field(None, description="Hold the deletes when more rows would be deleted")
+    max_changes: int | str | None = Field(None, description="Hold the sync when more rows would change")
+    min_rows: int | None = Field(None, ge=0, description="Hold the sync when the model has fewer rows")
+
+
+class DestinationConfig(BaseModel):
+    """What every output in destinations.yml may say, whatever its type."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    type: str = Field(description="The destination type")
+    sandbox: bool = Field(False, description="Send to the local sandbox instead of the vendor; no credentials needed")
+    base_url: str | None = Field(None, description="Send to this URL instead of the vendor's own")
+    concurrency: int = Field(4, ge=1, le=64, description="Requests in flight at once, shared by all syncs of the destination")
+    requests_per_second: float | None = Field(None, gt=0, description="Upper bound of requests a second")
+    daily_requests: int | None = Field(None, ge=1, description="Upper bound of requests a day (UTC)")
+    timeout: float = Field(60.0, gt=0, description="Seconds to wait for an answer")
+    ca_bundle: str | None = Field(None, description="File of CA certificates to trust instead of the system's")
+    guards: Guards = Field(default_factory=Guards, description="Guards of all syncs that do not set their own")
+
+    def secrets(self) -> list[str]:
+        """Every secret value, for redaction."""
+        found: list[str] = []
+        _collect_secrets(self, found)
+        return found
+
+
+def _collect_secrets(value: Any, found: list[str]) -> None:
+    if isinstance(value, SecretStr):
+        found.append(value.get_secret_value())
+    elif isinstance(value, BaseModel):
+        for name in type(value).model_fields:
+            _collect_secrets(getattr(value, name), found)
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            _collect_secrets(item, found)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            _collect_secrets(item, found)
+
+
+class Destination(ABC):
+    """Base of every connector; one instance per configured destination and run, used by several threads at once."""
+
+    type: ClassVar[str]
+    Config: ClassVar[type[DestinationConfig]]
+
+    def __init__(self, config: Any, gate: Gate) -> None:
+        """`config` is a validated instance of `Config`; `gate` is asked before every request."""
+        self.config = config
+        self.gate = gate
+
+    @abstractmethod
+    def objects(self) -> Sequence[ObjectType]:
+        """The objects that can be written, as far as they are known without a request."""
+
+    def object_type(self, name: str) -> ObjectType | None:
+        """The object with this name, or None. Override where names are open (custom objects); makes no request."""
+        return next((item for item in self.objects() if item.name == name), None)
+
+    @abstractmethod
+    def check(self) -> Account:
+        """The cheapest authenticated call. Raises a DestinationError when the credentials or the host are wrong."""
+
+    def describe(self, object: str) -> Sequence[FieldInfo]:  # noqa: A002 - the field's own word
+        """The fields of an object. Raises FatalError when the object does not exist. Only where `ObjectType.described`."""
+        raise NotImplementedError(f"{self.type} does not describe its objects")
+
+    def encoder(self, column: ColumnType, info: FieldInfo | None) -> Encoder | None:
+        """How values of a column are written into a field (`info`: as described, where it is). None: as they are."""
+        return None
+
+    @abstractmethod
+    def write(self, batch: Batch) -> Iterable[Outcome]:
+        """Send a batch; answer with exactly one outcome a change, in any order. Raises a DestinationError for the batch as a whole."""
+
+    def read(self, object: str, match: str, values: Sequence[Any], fields: Sequence[str]) -> Iterable[Found]:  # noqa: A002
+        """The records whose field `match` has one of `values` (encoded, at most 100), with `fields`. Only where `ObjectType.reads`."""
+        raise NotImplementedError(f"{self.type} cannot be read back")
+
+    def renew(self) -> bool:
+        """Renew the credentials after a 401, where they can be renewed; True when it is worth trying again."""
+        return False
+
+    def record_url(self, object: str, id: str) -> str | None:  # noqa: A002
+        """Where a person sees the record in the tool."""
+        return None
+
+    @abstractmethod
+    def close(self) -> None:
+        """Release connections."""

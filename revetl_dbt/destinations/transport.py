@@ -1,0 +1,216 @@
+"""HTTP for connectors: one keep-alive session a thread, and every failure as a classified error."""
+
+from __future__ import annotations
+
+import email.utils
+import os
+import threading
+import time
+from abc import abstractmethod
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+import requests
+from requests.adapters import HTTPAdapter
+from requests.auth import AuthBase
+
+from revetl_dbt import __version__
+from revetl_dbt.destinations.base import (
+    BatchRejectedError,
+    Budget,
+    Destination,
+    DestinationError,
+    FatalError,
+    Gate,
+    RateLimitedError,
+    RetryableError,
+    UnauthorizedError,
+    UnknownOutcomeError,
+)
+
+STATUS_ERRORS: Mapping[int, type[DestinationError]] = {
+    400: BatchRejectedError,
+    401: UnauthorizedError,
+    403: FatalError,
+    404: FatalError,
+    405: FatalError,
+    408: RetryableError,
+    409: BatchRejectedError,
+    413: BatchRejectedError,
+    422: BatchRejectedError,
+    423: RetryableError,
+    425: RetryableError,
+    429: RateLimitedError,
+    503: RetryableError,
+}
+"""What a status means where the vendor does not say otherwise. Other 5xx may have been accepted; other 3xx and 4xx are fatal."""
+
+_encoder = msgspec.json.Encoder(decimal_format="number")
+
+
+def to_json(value: Any) -> bytes:
+    """`value` as compact UTF-8 JSON; decimals are exact numbers, dates and timestamps ISO 8601."""
+    return _encoder.encode(value)
+
+
+class BearerAuth(AuthBase):
+    """`Authorization: Bearer <token>`; the token is asked for at each request, so that it can be renewed."""
+
+    def __init__(self, token: Callable[[], str]) -> None:
+        self._token = token
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["Authorization"] = f"Bearer {self._token()}"
+        return request
+
+
+class HttpDestination(Destination):
+    """A destination behind HTTP: subclasses say where, with what credentials, and what the vendor's errors mean."""
+
+    def __init__(self, config: Any, gate: Gate) -> None:
+        super().__init__(config, gate)
+        self._local = threading.local()
+        self._sessions: list[requests.Session] = []
+        self._lock = threading.Lock()
+        self._base_url = self.base_url().rstrip("/")
+
+    @abstractmethod
+    def base_url(self) -> str:
+        """Scheme and host (and path prefix) that request paths are appended to."""
+
+    def auth(self) -> AuthBase | None:
+        """Credentials of every request."""
+        return None
+
+    def headers(self) -> Mapping[str, str]:
+        """Headers of every request."""
+        return {}
+
+    def error(self, response: requests.Response) -> DestinationError:
+        """A refused response as an error in the vendor's words; `status_error` gives the class for the status."""
+        return status_error(response.status_code)(
+            f"{response.status_code} {response.reason}", retry_after=retry_after(response)
+        )
+
+    def budget(self, response: requests.Response) -> Budget | None:
+        """What the response says of the vendor's rate limit."""
+        return None
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        json: Any = None,
+        data: bytes | str | Mapping[str, Any] | None = None,
+        params: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+        auth: AuthBase | None = None,
+    ) -> requests.Response:
+        """Send one request through the gate and return its 2xx response.
+
+        `path` is appended to the base URL, or is a whole URL. `json` is encoded with `to_json`. Raises the DestinationError that `error()`
+        makes of any other status, RetryableError when no connection came about, UnknownOutcomeError when no answer came.
+        """
+        content = {"Content-Type": "application/json"} if json is not None else {}
+        self.gate.acquire()
+        try:
+            response = self._session().request(
+                method,
+                path if path.startswith(("http://", "https://")) else self._base_url + path,
+                data=to_json(json) if json is not None else data,
+                params=params,
+                headers={**content, **(headers or {})},
+                auth=auth or self.auth(),
+                timeout=self.config.timeout,
+                allow_redirects=False,
+            )
+        except requests.RequestException as error:
+            raise _transport_error(error, self._base_url) from error
+        budget = self.budget(response)
+        if budget is not None:
+            self.gate.observe(budget)
+        if not 200 <= response.status_code < 300:
+            raise self.error(response)
+        return response
+
+    def close(self) -> None:
+        with self._lock:
+            for session in self._sessions:
+                session.close()
+            self._sessions.clear()
+            self._local = threading.local()
+
+    def _session(self) -> requests.Session:
+        session: requests.Session | None = getattr(self._local, "session", None)
+        if session is None:
+            session = self._local.session = self._new_session()
+            with self._lock:
+                self._sessions.append(session)
+        return session
+
+    def _new_session(self) -> requests.Session:
+        session = requests.Session()
+        session.mount("https://", HTTPAdapter(pool_connections=2, pool_maxsize=2))
+        session.mount("http://", HTTPAdapter(pool_connections=2, pool_maxsize=2))
+        session.headers.update({"User-Agent": f"revetl_dbt/{__version__}", "Accept": "application/json", **self.headers()})
+        # Looked up once: requests would look for proxies and a netrc at every call, and a netrc must not replace our credentials.
+        session.trust_env = False
+        session.proxies.update(requests.utils.get_environ_proxies(self._base_url))
+        session.verify = self.config.ca_bundle or os.environ.get("REQUESTS_CA_BUNDLE") or True
+        return session
+
+
+def decode_json(response: requests.Response) -> Any:
+    """The JSON body of a successful response. Raises UnknownOutcomeError when there is none: the request was accepted, its result is lost."""
+    try:
+        return msgspec.json.decode(response.content)
+    except msgspec.DecodeError as error:
+        kind = response.headers.get("Content-Type", "no content type")
+        raise UnknownOutcomeError(f"{response.status_code} with a body that is not JSON ({kind})") from error
+
+
+def status_error(status: int) -> type[DestinationError]:
+    """The class of error that an HTTP status stands for."""
+    known = STATUS_ERRORS.get(status)
+    if known is not None:
+        return known
+    return UnknownOutcomeError if status >= 500 else FatalError
+
+
+def retry_after(response: requests.Response) -> float | None:
+    """Seconds of a Retry-After header, given as seconds or as an HTTP date (RFC 9110, 10.2.3); None without a readable one."""
+    value = response.headers.get("Retry-After")
+    if value is None:
+        return None
+    try:
+        return max(0.0, float(value))
+    except ValueError:
+        pass
+    try:
+        when = email.utils.parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    # The vendor's own clock, where it says so, is what its date refers to.
+    now = email.utils.parsedate_to_datetime(response.headers["Date"]).timestamp() if "Date" in response.headers else time.time()
+    return max(0.0, when.timestamp() - now)
+
+
+def _transport_error(error: requests.RequestException, base_url: str) -> DestinationError:
+    if isinstance(error, requests.exceptions.SSLError):
+        return FatalError(f"no secure connection to {base_url}: the certificate is not trusted", code="tls")
+    if isinstance(error, (requests.exceptions.InvalidURL, requests.exceptions.MissingSchema, requests.exceptions.InvalidSchema)):
+        return FatalError(f"`{base_url}` is not a URL that can be requested", code="url")
+    if isinstance(error, requests.exceptions.ConnectTimeout) or _never_connected(error):
+        return RetryableError(f"no connection to {base_url}", code="unreachable")
+    if isinstance(error, requests.exceptions.Timeout):
+        return UnknownOutcomeError(f"no answer from {base_url} in time", code="timeout")
+    return UnknownOutcomeError(f"the connection to {base_url} broke before the answer was complete", code="connection")
+
+
+def _never_connected(error: BaseException) -> bool:
+    """True when the cause is that no connection was made, so that nothing can have been accepted."""
+    names = {"NewConnectionError", "NameResolutionError", "ConnectTimeoutError", "ProxyError"}
+    reason = getattr(error.args[0], "reason", None) if error.args else None
+    return type(reason).__name__ in names
