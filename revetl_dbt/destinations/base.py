@@ -1,8 +1,8 @@
 """The contract of a connector.
 
-A connector turns a batch of changes into requests, and responses into exactly one outcome a change. It never sleeps, loops over
-retries, prints, logs records or reads the environment: batching, concurrency, pacing, retries, bisecting, dry run and recording
-belong to the engine.
+A connector turns a batch of changes into requests, and responses into exactly one outcome a change. It never sleeps,
+loops over retries, prints, logs records or reads the environment: batching, concurrency, pacing, retries, bisecting,
+dry run and recording belong to the engine.
 
     Destination
         Config                     what destinations.yml may say (pydantic): types, secrets, help, JSON Schema
@@ -17,6 +17,7 @@ belong to the engine.
 
 from __future__ import annotations
 
+import builtins
 import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -65,8 +66,9 @@ _ACCEPTED = frozenset({Status.CREATED, Status.UPDATED, Status.DELETED, Status.UN
 class Change(NamedTuple):
     """One record to write.
 
-    `seq` names the change within its plan and its outcome. `match` maps match fields, `fields` the other fields, to encoded values;
-    `id` is the destination's id for the record where it is known. `key` holds the model's key values, unencoded.
+    `seq` names the change within its plan and its outcome. `match` maps match fields, `fields` the other fields, to
+    encoded values; `id` is the destination's id for the record where it is known. `key` holds the model's key values,
+    unencoded.
     """
 
     seq: int
@@ -78,7 +80,7 @@ class Change(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Changes for one object, with one operation, within the connector's limits; `namespace` is unique to sync and account."""
+    """Changes for one object and operation, within the limits; `namespace` is unique to sync and account."""
 
     object: str
     operation: Operation
@@ -86,7 +88,7 @@ class Batch:
     namespace: uuid.UUID
 
     def idempotency_key(self, change: Change) -> str:
-        """A key that is the same whenever the same content is sent for the same record of this sync, and differs otherwise."""
+        """The same key whenever the same content is sent for the same record of this sync, and only then."""
         content = repr((self.operation.value, change.key, sorted(change.match.items()), sorted(change.fields.items())))
         return str(uuid.uuid5(self.namespace, content))
 
@@ -106,7 +108,7 @@ class Outcome(NamedTuple):
 
 
 class ColumnType(str, Enum):
-    """Logical type of a warehouse column or expression, the same for all adapters, and the Python type of its values."""
+    """Logical type of a column or expression, the same for all adapters, and the Python type of its values."""
 
     TEXT = "text"  # str
     INTEGER = "integer"  # int
@@ -122,7 +124,7 @@ class ColumnType(str, Enum):
 
 @dataclass(frozen=True, slots=True)
 class FieldInfo:
-    """A field as the destination describes it; `type` is the vendor's word, `options` the values it accepts (None: any)."""
+    """A field as described: `type` is the vendor's word, `options` the values that it accepts (None: any)."""
 
     name: str
     type: str
@@ -146,10 +148,11 @@ class Limits:
 class ObjectType:
     """What can be done with one object of a destination.
 
-    `operations` maps each operation that the vendor can do to its batch limits; `unsupported` says in words why another cannot be done and
-    what to do instead. `idempotent` are those operations that may be sent twice without harm. `match_fields` are the fields that can find a
-    record (None: the vendor's description tells, or any). `partial_updates`: an update may leave out fields. `reads`: read() works.
-    `described`: describe() knows the fields, so that names can be checked.
+    `operations` maps each operation that the vendor can do to its batch limits; `unsupported` says in words why another
+    cannot be done and what to do instead. `idempotent` are those operations that may be sent twice without harm.
+    `match_fields` are the fields that can find a record (None: the vendor's description tells, or any).
+    `partial_updates`: an update may leave out fields. `reads`: read() works. `described`: describe() knows the fields,
+    so that names can be checked.
     """
 
     name: str
@@ -175,7 +178,7 @@ class Account:
 
 
 class Found(NamedTuple):
-    """A record that the destination holds: its id, the match value that found it, its fields as the vendor returns them."""
+    """A record of the destination: its id, the match value that found it, its fields as the vendor returns them."""
 
     id: str
     match: Any
@@ -189,7 +192,8 @@ Encoder = Callable[[Any], Any]
 class DestinationError(RevetlError):
     """A request failed as a whole.
 
-    `code` is the vendor's own word for it, `request_id` what its support asks for, `retry_after` the seconds that it asks to wait.
+    `code` is the vendor's own word for it, `request_id` what its support asks for, `retry_after` the seconds that it
+    asks to wait.
     """
 
     def __init__(
@@ -219,7 +223,7 @@ class UnauthorizedError(DestinationError):
 
 
 class QuotaExhaustedError(DestinationError):
-    """No request will be accepted for a long time (a daily quota): the destination stops, the rest is kept for the next run."""
+    """No request will be accepted for long (a daily quota): the destination stops, the rest waits for the next run."""
 
 
 class FatalError(DestinationError):
@@ -227,11 +231,11 @@ class FatalError(DestinationError):
 
 
 class BatchRejectedError(DestinationError):
-    """The vendor refused the whole batch because of some of its records: the engine bisects it until each bad record stands alone."""
+    """The whole batch was refused because of some of its records: the engine bisects it until each stands alone."""
 
 
 class UnknownOutcomeError(DestinationError):
-    """The request left, and no answer says whether it was accepted (time-out, reset, 5xx, unreadable or empty success)."""
+    """The request left, and nothing says whether it was accepted (time-out, reset, 5xx, unreadable or empty 2xx)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,7 +276,9 @@ class DestinationConfig(BaseModel):
     type: str = Field(description="The destination type")
     sandbox: bool = Field(False, description="Send to the local sandbox instead of the vendor; no credentials needed")
     base_url: str | None = Field(None, description="Send to this URL instead of the vendor's own")
-    concurrency: int = Field(4, ge=1, le=64, description="Requests in flight at once, shared by all syncs of the destination")
+    concurrency: int = Field(
+        4, ge=1, le=64, description="Requests in flight at once, shared by all syncs of the destination"
+    )
     requests_per_second: float | None = Field(None, gt=0, description="Upper bound of requests a second")
     daily_requests: int | None = Field(None, ge=1, description="Upper bound of requests a day (UTC)")
     timeout: float = Field(60.0, gt=0, description="Seconds to wait for an answer")
@@ -304,7 +310,7 @@ class Destination(ABC):
     """Base of every connector; one instance per configured destination and run, used by several threads at once."""
 
     type: ClassVar[str]
-    Config: ClassVar[type[DestinationConfig]]
+    Config: ClassVar[builtins.type[DestinationConfig]]
 
     def __init__(self, config: Any, gate: Gate) -> None:
         """`config` is a validated instance of `Config`; `gate` is asked before every request."""
@@ -324,26 +330,29 @@ class Destination(ABC):
         """The cheapest authenticated call. Raises a DestinationError when the credentials or the host are wrong."""
 
     def describe(self, object: str) -> Sequence[FieldInfo]:  # noqa: A002 - the field's own word
-        """The fields of an object. Raises FatalError when the object does not exist. Only where `ObjectType.described`."""
+        """The fields of an object. Raises FatalError when there is no such object. Only where `described`."""
         raise NotImplementedError(f"{self.type} does not describe its objects")
 
-    def encoder(self, column: ColumnType, info: FieldInfo | None) -> Encoder | None:
+    def encoder(self, column: ColumnType, info: FieldInfo | None) -> Encoder | None:  # noqa: ARG002
         """How values of a column are written into a field (`info`: as described, where it is). None: as they are."""
         return None
 
     @abstractmethod
     def write(self, batch: Batch) -> Iterable[Outcome]:
-        """Send a batch; answer with exactly one outcome a change, in any order. Raises a DestinationError for the batch as a whole."""
+        """Send a batch; answer with exactly one outcome a change, in any order.
+
+        Raises a DestinationError when the batch failed as a whole.
+        """
 
     def read(self, object: str, match: str, values: Sequence[Any], fields: Sequence[str]) -> Iterable[Found]:  # noqa: A002
-        """The records whose field `match` has one of `values` (encoded, at most 100), with `fields`. Only where `ObjectType.reads`."""
+        """The records whose field `match` has one of `values` (encoded, at most 100). Only where `reads`."""
         raise NotImplementedError(f"{self.type} cannot be read back")
 
     def renew(self) -> bool:
         """Renew the credentials after a 401, where they can be renewed; True when it is worth trying again."""
         return False
 
-    def record_url(self, object: str, id: str) -> str | None:  # noqa: A002
+    def record_url(self, object: str, id: str) -> str | None:  # noqa: A002, ARG002
         """Where a person sees the record in the tool."""
         return None
 

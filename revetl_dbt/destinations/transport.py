@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import email.utils
+import math
 import os
+import ssl
 import threading
 import time
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 import requests
@@ -44,7 +47,9 @@ STATUS_ERRORS: Mapping[int, type[DestinationError]] = {
     429: RateLimitedError,
     503: RetryableError,
 }
-"""What a status means where the vendor does not say otherwise. Other 5xx may have been accepted; other 3xx and 4xx are fatal."""
+"""What a status means where the vendor does not say otherwise. Other 5xx may have been accepted; other 3xx and 4xx are
+fatal.
+"""
 
 _encoder = msgspec.json.Encoder(decimal_format="number")
 
@@ -52,6 +57,11 @@ _encoder = msgspec.json.Encoder(decimal_format="number")
 def to_json(value: Any) -> bytes:
     """`value` as compact UTF-8 JSON; decimals are exact numbers, dates and timestamps ISO 8601."""
     return _encoder.encode(value)
+
+
+def to_json_lines(values: Sequence[Any]) -> bytes:
+    """Newline-delimited JSON: each value as `to_json` writes it, and a line feed."""
+    return _encoder.encode_lines(values)
 
 
 class BearerAuth(AuthBase):
@@ -70,6 +80,8 @@ class HttpDestination(Destination):
 
     def __init__(self, config: Any, gate: Gate) -> None:
         super().__init__(config, gate)
+        if config.sandbox and not config.base_url:
+            raise FatalError("`sandbox: true`, but no sandbox is running: nothing is sent to the vendor instead")
         self._local = threading.local()
         self._sessions: list[requests.Session] = []
         self._lock = threading.Lock()
@@ -93,7 +105,7 @@ class HttpDestination(Destination):
             f"{response.status_code} {response.reason}", retry_after=retry_after(response)
         )
 
-    def budget(self, response: requests.Response) -> Budget | None:
+    def budget(self, response: requests.Response) -> Budget | None:  # noqa: ARG002
         """What the response says of the vendor's rate limit."""
         return None
 
@@ -108,10 +120,30 @@ class HttpDestination(Destination):
         headers: Mapping[str, str] | None = None,
         auth: AuthBase | None = None,
     ) -> requests.Response:
-        """Send one request through the gate and return its 2xx response.
+        """Send one request through the gate and return its 2xx response; the arguments are those of `send`.
 
-        `path` is appended to the base URL, or is a whole URL. `json` is encoded with `to_json`. Raises the DestinationError that `error()`
-        makes of any other status, RetryableError when no connection came about, UnknownOutcomeError when no answer came.
+        Raises what `send` raises, and the DestinationError that `error()` makes of any other status.
+        """
+        response = self.send(method, path, json=json, data=data, params=params, headers=headers, auth=auth)
+        if not 200 <= response.status_code < 300:
+            raise self.error(response)
+        return response
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        *,
+        json: Any = None,
+        data: bytes | str | Mapping[str, Any] | None = None,
+        params: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+        auth: AuthBase | None = None,
+    ) -> requests.Response:
+        """Send one request through the gate and return its response, whatever its status.
+
+        `path` is appended to the base URL, or is a whole URL. `json` is encoded with `to_json`. Raises RetryableError
+        when no connection came about, FatalError when none can, UnknownOutcomeError when no answer came.
         """
         content = {"Content-Type": "application/json"} if json is not None else {}
         self.gate.acquire()
@@ -127,12 +159,11 @@ class HttpDestination(Destination):
                 allow_redirects=False,
             )
         except requests.RequestException as error:
-            raise _transport_error(error, self._base_url) from error
+            # Without the cause: its text holds the whole URL, and with it what may be a secret or a personal value.
+            raise _transport_error(error, origin(self._base_url)) from None
         budget = self.budget(response)
         if budget is not None:
             self.gate.observe(budget)
-        if not 200 <= response.status_code < 300:
-            raise self.error(response)
         return response
 
     def close(self) -> None:
@@ -154,16 +185,22 @@ class HttpDestination(Destination):
         session = requests.Session()
         session.mount("https://", HTTPAdapter(pool_connections=2, pool_maxsize=2))
         session.mount("http://", HTTPAdapter(pool_connections=2, pool_maxsize=2))
-        session.headers.update({"User-Agent": f"revetl_dbt/{__version__}", "Accept": "application/json", **self.headers()})
-        # Looked up once: requests would look for proxies and a netrc at every call, and a netrc must not replace our credentials.
+        session.headers.update(
+            {"User-Agent": f"revetl_dbt/{__version__}", "Accept": "application/json", **self.headers()}
+        )
+        # Looked up once: requests would look for proxies and a netrc at every call, and a netrc must not replace our
+        # credentials.
         session.trust_env = False
-        session.proxies.update(requests.utils.get_environ_proxies(self._base_url))
+        if not self.config.sandbox:
+            session.proxies.update(requests.utils.get_environ_proxies(self._base_url))
         session.verify = self.config.ca_bundle or os.environ.get("REQUESTS_CA_BUNDLE") or True
         return session
 
 
 def decode_json(response: requests.Response) -> Any:
-    """The JSON body of a successful response. Raises UnknownOutcomeError when there is none: the request was accepted, its result is lost."""
+    """The JSON body of a successful response. Raises UnknownOutcomeError when there is none: the request was accepted,
+    its result is lost.
+    """
     try:
         return msgspec.json.decode(response.content)
     except msgspec.DecodeError as error:
@@ -180,37 +217,63 @@ def status_error(status: int) -> type[DestinationError]:
 
 
 def retry_after(response: requests.Response) -> float | None:
-    """Seconds of a Retry-After header, given as seconds or as an HTTP date (RFC 9110, 10.2.3); None without a readable one."""
+    """Seconds of a Retry-After header, given as seconds or as an HTTP date (RFC 9110, 10.2.3); None without a readable
+    one.
+    """
     value = response.headers.get("Retry-After")
     if value is None:
         return None
     try:
-        return max(0.0, float(value))
+        seconds = float(value)
     except ValueError:
-        pass
+        seconds = _seconds_until(value, response.headers.get("Date"))
+    return max(0.0, seconds) if math.isfinite(seconds) else None
+
+
+def _seconds_until(date: str, now: str | None) -> float:
+    """Seconds until an HTTP date, by the vendor's clock where it says so; NaN when it cannot be read."""
     try:
-        when = email.utils.parsedate_to_datetime(value)
+        start = email.utils.parsedate_to_datetime(now).timestamp() if now else time.time()
+        return email.utils.parsedate_to_datetime(date).timestamp() - start
     except ValueError:
-        return None
-    # The vendor's own clock, where it says so, is what its date refers to.
-    now = email.utils.parsedate_to_datetime(response.headers["Date"]).timestamp() if "Date" in response.headers else time.time()
-    return max(0.0, when.timestamp() - now)
+        return math.nan
 
 
-def _transport_error(error: requests.RequestException, base_url: str) -> DestinationError:
-    if isinstance(error, requests.exceptions.SSLError):
-        return FatalError(f"no secure connection to {base_url}: the certificate is not trusted", code="tls")
-    if isinstance(error, (requests.exceptions.InvalidURL, requests.exceptions.MissingSchema, requests.exceptions.InvalidSchema)):
-        return FatalError(f"`{base_url}` is not a URL that can be requested", code="url")
-    if isinstance(error, requests.exceptions.ConnectTimeout) or _never_connected(error):
-        return RetryableError(f"no connection to {base_url}", code="unreachable")
+def origin(url: str) -> str:
+    """Scheme, host and port of a URL: the part that is safe to show."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+
+
+def _transport_error(error: requests.RequestException, host: str) -> DestinationError:
+    if isinstance(error, _BAD_URL):
+        return FatalError(f"`{host}` is not a URL that can be requested", code="url")
+    if isinstance(error, requests.exceptions.ConnectTimeout) or type(_reason(error)).__name__ in _NEVER_CONNECTED:
+        return RetryableError(f"no connection to {host}", code="unreachable")
+    if isinstance(error, requests.exceptions.SSLError) and not _closed(error):
+        return FatalError(
+            f"no secure connection to {host}: the certificate is not trusted, or it is no HTTPS", code="tls"
+        )
     if isinstance(error, requests.exceptions.Timeout):
-        return UnknownOutcomeError(f"no answer from {base_url} in time", code="timeout")
-    return UnknownOutcomeError(f"the connection to {base_url} broke before the answer was complete", code="connection")
+        return UnknownOutcomeError(f"no answer from {host} in time", code="timeout")
+    return UnknownOutcomeError(f"the connection to {host} broke before the answer was complete", code="connection")
 
 
-def _never_connected(error: BaseException) -> bool:
-    """True when the cause is that no connection was made, so that nothing can have been accepted."""
-    names = {"NewConnectionError", "NameResolutionError", "ConnectTimeoutError", "ProxyError"}
-    reason = getattr(error.args[0], "reason", None) if error.args else None
-    return type(reason).__name__ in names
+_BAD_URL = (
+    requests.exceptions.InvalidURL,
+    requests.exceptions.MissingSchema,
+    requests.exceptions.InvalidSchema,
+)
+_NEVER_CONNECTED = frozenset({"NewConnectionError", "NameResolutionError", "ConnectTimeoutError", "ProxyError"})
+"""What urllib3 gives as the reason when no connection was made, so that nothing can have been accepted."""
+
+
+def _reason(error: requests.RequestException) -> object:
+    return getattr(error.args[0], "reason", None) if error.args else None
+
+
+def _closed(error: requests.RequestException) -> bool:
+    """True when the other side hung up in the middle of TLS: the request may have arrived."""
+    reason = _reason(error)
+    inner = reason.args[0] if isinstance(reason, Exception) and reason.args else reason
+    return isinstance(inner, (ssl.SSLEOFError, ssl.SSLZeroReturnError))
