@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 from typing import Any, Literal
@@ -10,6 +11,9 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from revetl_dbt.destinations.base import Guards
+from revetl_dbt.errors import Diagnostic
+from revetl_dbt.project.yamlfile import Key
+from revetl_dbt.spec.problem import Place, Problem
 
 STRICT = ConfigDict(extra="forbid", hide_input_in_errors=True, frozen=True)
 
@@ -47,7 +51,9 @@ class Lookup(BaseModel):
     model_config = STRICT
 
     object: str = Field(description="The object that is referred to")
-    match: dict[str, str] = Field(min_length=1, max_length=1, description="Its field that finds the record: the column that holds the value")
+    match: dict[str, str] = Field(
+        min_length=1, max_length=1, description="Its field that finds the record: the column that holds the value"
+    )
     if_missing: Literal["reject", "skip", "clear"] = Field("reject", description="What to do when no record is found")
 
 
@@ -60,9 +66,13 @@ class FieldMapping(BaseModel):
     value: Any = Field(None, description="A constant: text, number, boolean or list")
     sql: str | None = Field(None, description="An SQL expression over the model's columns, evaluated by the warehouse")
     lookup: Lookup | None = Field(None, description="A reference to another object's record")
-    if_null: Any = Field("clear", description="For a null value: `clear` the field, `skip` it, or send this value instead")
+    if_null: Any = Field(
+        "clear", description="For a null value: `clear` the field, `skip` it, or send this value instead"
+    )
     write: Write = Field(Write.ALWAYS, description="When the field is written")
-    hash: Literal["sha256"] | None = Field(None, description="Send the SHA-256 of the trimmed, lower-case text instead of the value")
+    hash: Literal["sha256"] | None = Field(
+        None, description="Send the SHA-256 of the trimmed, lower-case text instead of the value"
+    )
 
 
 class Rejected(BaseModel):
@@ -81,18 +91,28 @@ class SyncSpec(BaseModel):
     destination: str = Field(description="A name in destinations.yml")
     object: str = Field(description="What is written there, such as `contacts`")
     mode: Mode = Field(Mode.UPSERT, description="What the sync does with the rows")
-    key: tuple[str, ...] = Field(description="The columns that identify a row for ever; default: the columns in `match`")
-    match: dict[str, str] = Field(default_factory=dict, description="The destination field that finds a record: the column that fills it")
-    fields: dict[str, FieldMapping] = Field(default_factory=dict, description="Destination field: where its value comes from")
+    key: tuple[str, ...] = Field(
+        description="The columns that identify a row for ever; default: the columns in `match`"
+    )
+    match: dict[str, str] = Field(
+        default_factory=dict, description="The destination field that finds a record: the column that fills it"
+    )
+    fields: dict[str, FieldMapping] = Field(
+        default_factory=dict, description="Destination field: where its value comes from"
+    )
     where: str | None = Field(None, description="SQL condition; a row that stops matching counts as removed")
     on_removed: OnRemoved = Field(OnRemoved.KEEP, description="What happens to the record of a removed row")
-    backfill: Literal["send", "skip"] = Field("send", description="`append` only: send the rows there are, or start from now")
+    backfill: Literal["send", "skip"] = Field(
+        "send", description="`append` only: send the rows there are, or start from now"
+    )
     guards: Guards = Field(default_factory=Guards, description="Limits on the plan")
     rejected: Rejected = Field(default_factory=Rejected, description="How long a rejected row comes back")
     renamed_from: str | None = Field(None, description="The sync's former name: its ledger is carried over")
     enabled: bool = Field(True, description="False pauses the sync")
     allow_pii: tuple[str, ...] = Field((), description="Columns marked as personal data that this sync may send")
-    ledger: Literal["values", "fingerprint"] = Field("values", description="Keep the values last accepted, or only a fingerprint of each")
+    ledger: Literal["values", "fingerprint"] = Field(
+        "values", description="Keep the values last accepted, or only a fingerprint of each"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,10 +132,25 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Sync:
-    """A declared sync with the node that it reads and the place of its declaration."""
+    """A declared sync with the node that it reads and the place of its declaration.
+
+    `places` holds the place of each of its keys, as far as they are known.
+    """
 
     name: str
     spec: SyncSpec
     source: Source
     path: Path | str | None
     line: int | None
+    places: Mapping[tuple[Key, ...], Place] = field(default_factory=dict, repr=False, compare=False)
+
+    def place(self, *keys: Key) -> Place:
+        """The place of the deepest known of these nested keys of the declaration."""
+        for length in range(len(keys), 0, -1):
+            if keys[:length] in self.places:
+                return self.places[keys[:length]]
+        return Place(self.path, self.line)
+
+    def diagnostic(self, problem: Problem) -> Diagnostic:
+        """A problem of this sync, with its file and line."""
+        return problem.diagnostic(self.place(*problem.keys), "config", "meta", "revetl", self.name)

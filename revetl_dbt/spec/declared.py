@@ -1,0 +1,71 @@
+"""The syncs that a manifest declares, as they were written: names and raw blocks, not yet checked. Quick to import and to run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from revetl_dbt.project.manifest import BLOCK, Manifest, Node
+
+
+@dataclass(frozen=True, slots=True)
+class Declaration:
+    """One sync as it was written: the raw block of its node, and the short forms at the node's columns."""
+
+    name: str
+    node: Node
+    block: Any
+    columns: Mapping[str, Any] = field(default_factory=dict)
+
+    def get(self, key: str) -> Any:
+        """A raw value of the block, None where there is none."""
+        return self.block.get(key) if isinstance(self.block, Mapping) else None
+
+
+@dataclass(frozen=True, slots=True)
+class Orphan:
+    """The short form of a mapping at a column, for a sync that the node does not declare."""
+
+    sync: str
+    node: Node
+    column: str
+    known: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """Everything that a manifest declares; `malformed` are the nodes whose block is no mapping of syncs."""
+
+    syncs: tuple[Declaration, ...]
+    malformed: tuple[Node, ...]
+    orphans: tuple[Orphan, ...]
+
+
+def declared(manifest: Manifest) -> Declared:
+    """The declarations of all nodes, in the order of the manifest."""
+    syncs: list[Declaration] = []
+    malformed: list[Node] = []
+    orphans: list[Orphan] = []
+    for node in manifest.declaring():
+        block = node.meta.get(BLOCK, {})
+        if not isinstance(block, Mapping):
+            malformed.append(node)
+            continue
+        at_columns = _at_columns(node)
+        syncs += [Declaration(str(name), node, value, at_columns.pop(str(name), {})) for name, value in block.items()]
+        orphans += [
+            Orphan(name, node, column, tuple(map(str, block))) for name, found in at_columns.items() for column in found
+        ]
+    return Declared(tuple(syncs), tuple(malformed), tuple(orphans))
+
+
+def _at_columns(node: Node) -> dict[str, dict[str, Any]]:
+    """Sync name: column: its short form."""
+    found: dict[str, dict[str, Any]] = {}
+    for column in node.columns.values():
+        block = column.meta.get(BLOCK)
+        if isinstance(block, Mapping):
+            for name, value in block.items():
+                found.setdefault(str(name), {})[column.name] = value
+    return found

@@ -1,0 +1,106 @@
+"""Everything that a command needs to know before it does something: the project, its syncs, and where they go."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from revetl_dbt.errors import Diagnostic, InputError
+from revetl_dbt.project.options import Options
+from revetl_dbt.project.profile import Profile
+from revetl_dbt.project.project import Project
+from revetl_dbt.spec.capabilities import check_capabilities, offline
+from revetl_dbt.spec.destinations import Output, check_names, find_destinations_file, load_outputs
+from revetl_dbt.spec.locate import Locator
+from revetl_dbt.spec.models import Sync
+from revetl_dbt.spec.parse import Parsed, parse
+from revetl_dbt.spec.select import Candidate, select
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A project whose input is right.
+
+    `syncs` are those selected, paused ones (`enabled: false`) included, `outputs` their destinations by name;
+    `declared` are all syncs of the project. `warnings` are to be shown.
+    """
+
+    project: Project
+    profile: Profile
+    declared: tuple[Sync, ...]
+    syncs: tuple[Sync, ...]
+    outputs: Mapping[str, Output]
+    warnings: tuple[Diagnostic, ...]
+
+    @property
+    def options(self) -> Options:
+        """What the user asked for."""
+        return self.project.options
+
+    def output(self, sync: Sync) -> Output:
+        """Where a selected sync goes."""
+        return self.outputs[sync.spec.destination]
+
+
+def load(options: Options) -> Loaded:
+    """Read and check the whole project, select syncs, and read the outputs that they use.
+
+    Raises InputError with everything that is wrong, at once.
+    """
+    project = Project.open(options)
+    parsed = parse(project.manifest, Locator(project.file), project.pii_tags())
+    profile = project.profile()
+    chosen: tuple[Sync, ...] = ()
+    outputs: dict[str, Output] = {}
+    problems = [*parsed.errors]
+    try:
+        chosen = _select(project, parsed)
+        outputs, found = _outputs(project, profile, parsed, chosen)
+        problems += found
+    except InputError as error:
+        problems += error.diagnostics
+    problems += _capabilities(chosen, outputs)
+    stale = list(project.stale())
+    if problems:
+        raise InputError([*stale, *problems])
+    warnings = (*stale, *parsed.warnings, *_nothing_selected(parsed, chosen))
+    return Loaded(project, profile, parsed.syncs, chosen, outputs, warnings)
+
+
+def _select(project: Project, parsed: Parsed) -> tuple[Sync, ...]:
+    if parsed.errors and not project.options.selects_nodes:
+        # Names that exist but have errors must not be reported as unknown too.
+        return parsed.syncs
+    candidates = [Candidate(sync.name, sync.spec.destination, sync.source.unique_id) for sync in parsed.syncs]
+    names = select(project, candidates)
+    return tuple(sync for sync in parsed.syncs if sync.name in names)
+
+
+def _outputs(
+    project: Project, profile: Profile, parsed: Parsed, chosen: tuple[Sync, ...]
+) -> tuple[dict[str, Output], list[Diagnostic]]:
+    if not parsed.syncs:
+        return {}, []
+    path = find_destinations_file(project.options, project.folder)
+    names = dict.fromkeys(sync.spec.destination for sync in chosen)
+    outputs, problems = load_outputs(path, profile.target, list(names), project.options.vars)
+    return outputs, [*check_names(parsed.syncs, path), *problems]
+
+
+def _capabilities(syncs: tuple[Sync, ...], outputs: Mapping[str, Output]) -> Iterator[Diagnostic]:
+    connectors = {name: offline(output) for name, output in outputs.items()}
+    try:
+        for sync in syncs:
+            if sync.spec.destination in connectors:
+                problems = check_capabilities(sync, connectors[sync.spec.destination])
+                yield from (sync.diagnostic(problem) for problem in problems)
+    finally:
+        for connector in connectors.values():
+            connector.close()
+
+
+def _nothing_selected(parsed: Parsed, chosen: tuple[Sync, ...]) -> Iterator[Diagnostic]:
+    if not chosen:
+        summary = "No sync is selected" if parsed.syncs else "The project declares no sync"
+        hint = None if parsed.syncs else "`revetl init` shows how to declare one; then run `dbt parse`"
+        yield Diagnostic("nothing-selected", summary, hint=hint, warning=True)
