@@ -108,7 +108,7 @@ class Results(BaseModel):
     )
     join: Literal["position", "index", "match"] = Field(
         "position",
-        description="How a result finds its record: in the same order, by the record's position (from 0), or by its match value",
+        description="How a result finds its record: by the same order, its position (from 0), or its match value",
     )
     at: str | None = Field(
         None,
@@ -137,7 +137,7 @@ class OperationConfig(BaseModel):
 
     model_config = _STRICT
     path: str = Field(
-        description="Appended to base_url; `{user_id}` takes a match value, `{id}` the record's id: one record a request"
+        description="Appended to base_url; `{user_id}` takes a match value, `{id}` the id: one record a request"
     )
     method: Literal["POST", "PUT", "PATCH", "DELETE"] = Field("POST", description="HTTP method")
     body: Literal["record", "array", "ndjson", "none"] | None = Field(
