@@ -186,6 +186,17 @@ class Manifest:
                     if node.declares():
                         yield node
 
+    def models(self, package: str) -> Iterator[Node]:
+        """The enabled models of a package."""
+        for unique_id, raw in self.raw["nodes"].items():
+            if unique_id.startswith("model.") and _mapping(raw).get("package_name") == package:
+                yield self._node(unique_id, raw)
+
+    def children(self, unique_id: str) -> list[str]:
+        """The models, snapshots and seeds that read a node."""
+        children = _strings(_mapping(self.raw.get("child_map")).get(unique_id))
+        return [child for child in children if child.split(".", 1)[0] in RELATIONS]
+
     def disabled(self) -> Iterator[Node]:
         """Every disabled node with a `revetl` block."""
         for unique_id, versions in _mapping(self.raw.get("disabled")).items():

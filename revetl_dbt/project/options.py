@@ -39,7 +39,7 @@ class Options:
     log_level: str = "info"
     quiet: bool = False
     debug: bool = False
-    use_colors: bool = True
+    use_colors: bool | None = None  # None: as the terminal says
 
     @property
     def selects_nodes(self) -> bool:

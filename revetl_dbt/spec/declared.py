@@ -22,6 +22,25 @@ class Declaration:
         """A raw value of the block, None where there is none."""
         return self.block.get(key) if isinstance(self.block, Mapping) else None
 
+    def text(self, key: str, default: str = "?") -> str:
+        """A raw value as text; the default where it is missing or not text."""
+        value = self.get(key)
+        return value if isinstance(value, str) else default
+
+    def summary(self) -> dict[str, Any]:
+        """What `revetl ls` shows, as JSON data."""
+        return {
+            "name": self.name,
+            "unique_id": self.node.unique_id,
+            "model": self.node.name,
+            "relation": self.node.relation_name,
+            "destination": self.text("destination"),
+            "object": self.text("object"),
+            "mode": self.text("mode", "upsert"),
+            "on_removed": self.text("on_removed", "keep"),
+            "enabled": self.get("enabled") is not False,
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Orphan:

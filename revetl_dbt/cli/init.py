@@ -1,0 +1,88 @@
+"""`revetl init`: what an existing dbt project needs for a first sync. Files that exist are added to at most, never replaced."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from revetl_dbt.cli.options import Command, log_options, pass_options, project_options
+from revetl_dbt.errors import InputError
+from revetl_dbt.project.options import Options
+
+_DESTINATIONS = """\
+# Where syncs go: one entry a destination, one output a dbt target, as in profiles.yml.
+# Keep secrets out of this file: {{{{ env_var('DBT_ENV_SECRET_..') }}}} takes them from the environment.
+hubspot:
+  outputs:
+    {target}:
+      type: hubspot
+      sandbox: true # a local stand-in: nothing leaves this machine
+    # production:
+    #   type: hubspot
+    #   access_token: "{{{{ env_var('DBT_ENV_SECRET_HUBSPOT') }}}}"
+"""
+
+
+@click.command(cls=Command)
+@click.option("--model", metavar="NAME", help="Model to sync; by default the likeliest one")
+@project_options
+@log_options
+@pass_options
+def command(options: Options, model: str | None) -> None:
+    """Set up destinations.yml and a first sync in a dbt project.
+
+    The sync goes to the local sandbox. What exists is kept: destinations.yml is not touched when there is one, and the declaration is
+    added to the model's YAML, or printed where it cannot be added safely.
+    """
+    from revetl_dbt.project.profile import find_profile
+    from revetl_dbt.project.project import Project
+    from revetl_dbt.spec.starter import choose_model, declare, example
+
+    project = Project.open(options)
+    target = find_profile(options, project.file).target
+    node = choose_model(project.manifest, project.name, model)
+    lines = [*_write_new(project.folder / "destinations.yml", _DESTINATIONS.format(target=target))]
+    lines += _ignore(project.folder / ".gitignore", [f"{project.target_path.name}/", "logs/"])
+    if node.declares():
+        lines.append(f"Kept the syncs of `{node.name}`")
+    else:
+        lines += declare(project.folder, node, example(node, project.manifest))
+    lines += [
+        "",
+        "Next:",
+        "  dbt build        # or dbt parse, when the models are built",
+        "  revetl validate",
+        "  revetl plan",
+        "  revetl run",
+    ]
+    click.echo("\n".join(lines))
+
+
+def _write_new(path: Path, text: str) -> Iterator[str]:
+    from revetl_dbt.project.yamlfile import shown
+
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        yield f"Kept {shown(path)}"
+    except OSError as error:
+        raise InputError.single(
+            "file-unwritable", f"Cannot write the file: {error.strerror}", path=shown(path)
+        ) from None
+    else:
+        yield f"Wrote {shown(path)}: destination `hubspot`, in the sandbox"
+
+
+def _ignore(path: Path, entries: list[str]) -> Iterator[str]:
+    from revetl_dbt.project.yamlfile import shown
+
+    text = path.read_text(encoding="utf-8") if path.is_file() else ""
+    present = {line.strip().strip("/") for line in text.splitlines()}
+    missing = [entry for entry in entries if entry.strip("/") not in present]
+    if missing:
+        gap = "" if not text or text.endswith("\n") else "\n"
+        path.write_text(text + gap + "\n".join(missing) + "\n", encoding="utf-8")
+        yield f"Added {', '.join(missing)} to {shown(path)}"

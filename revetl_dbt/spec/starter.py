@@ -1,0 +1,179 @@
+"""A first sync for `revetl init`: which model it reads, what it says, and where it is written down."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import yaml
+
+from revetl_dbt.errors import InputError
+from revetl_dbt.nearest import did_you_mean, listed
+from revetl_dbt.project.manifest import BLOCK, Manifest, Node
+from revetl_dbt.project.yamlfile import YamlFile, child, entries, shown
+
+_MATERIALIZED = ("table", "view", "incremental", "materialized_view")
+
+# Column names that usually hold what HubSpot's default contact properties are for
+# (https://developers.hubspot.com/docs/guides/api/crm/objects/contacts).
+_PROPERTIES = {
+    "first_name": "firstname",
+    "firstname": "firstname",
+    "last_name": "lastname",
+    "lastname": "lastname",
+    "phone": "phone",
+    "phone_number": "phone",
+    "company": "company",
+    "company_name": "company",
+    "job_title": "jobtitle",
+    "city": "city",
+    "country": "country",
+    "website": "website",
+}
+
+
+def choose_model(manifest: Manifest, package: str, name: str | None) -> Node:
+    """The named model, or the likeliest: one with an e-mail column, that no other model reads, the most columns.
+
+    Raises InputError `unknown-model` or `no-model`.
+    """
+    models = [node for node in manifest.models(package) if node.materialized in _MATERIALIZED]
+    if name is not None:
+        found = next((node for node in models if node.name == name), None)
+        if found is None:
+            known = [node.name for node in models]
+            raise InputError.single(
+                "unknown-model",
+                f"The project has no model `{name}` with a relation",
+                field="--model",
+                expected=listed(known),
+                hint=did_you_mean(name, known),
+            )
+        return found
+    if not models:
+        raise InputError.single("no-model", "The project has no model with a relation", hint="Write a model first")
+    return max(
+        models, key=lambda node: (_email(node) is not None, not manifest.children(node.unique_id), len(node.columns))
+    )
+
+
+def example(node: Node, manifest: Manifest) -> dict[str, object]:
+    """The block of a sync that brings the rows of a model to contacts in HubSpot."""
+    email = _email(node) or "email"
+    fields = {}
+    for column in node.columns:
+        field = _PROPERTIES.get(column.lower())
+        if field and field not in fields:
+            fields[field] = column
+    return {
+        f"{node.name}_to_hubspot": {
+            "destination": "hubspot",
+            "object": "contacts",
+            "key": _key(node, manifest) or email,
+            "match": {"email": email},
+            "fields": fields or {"lifecyclestage": {"value": "lead"}},
+        }
+    }
+
+
+def declare(folder: Path, node: Node, block: dict[str, object]) -> Iterator[str]:
+    """Write the block of a model down, and say where.
+
+    A model without YAML gets a file of its own beside it; else the block is inserted after the model's name, `config` or `meta`. Where that
+    would not give exactly the old content and the block, it is handed back to be pasted.
+    """
+    name = next(iter(block))
+    if node.patch_path is None:
+        path = (folder / node.original_file_path).with_suffix(".yml")
+        if not path.exists():
+            entry = {"name": node.name, "config": {"meta": {BLOCK: block}}}
+            path.write_text(_dump({"models": [entry]}), encoding="utf-8")
+            yield f"Wrote {shown(path)}: sync `{name}`"
+            return
+    else:
+        path = folder / node.patch_path
+        if path.is_file():
+            text = _inserted(YamlFile.read(path), node, block)
+            if text is not None:
+                path.write_text(text, encoding="utf-8")
+                yield f"Added sync `{name}` to {shown(path)}"
+                return
+    yield f"Paste this under `name: {node.name}` in {shown(path)}:"
+    yield ""
+    yield from _dump({"config": {"meta": {BLOCK: block}}}).rstrip().splitlines()
+
+
+def _inserted(file: YamlFile, node: Node, block: dict[str, object]) -> str | None:
+    """The text of a file with the block in it, or None when it cannot be put there by adding lines."""
+    item = next((entry.node for entry in entries(child(file.root, "models")) if _name(entry.node) == node.name), None)
+    missing: list[str] = []
+    parent, place = item, item
+    for key in ("config", "meta"):
+        below = child(parent, key)
+        if below is None:
+            missing = ["config", "meta"][["config", "meta"].index(key) :]
+            break
+        parent = place = below
+    if not isinstance(place, yaml.MappingNode) or place.flow_style or not place.value:
+        return None
+    anchor = (
+        next((pair for pair in place.value if pair[0].value == "name"), place.value[0])
+        if place is item
+        else place.value[0]
+    )
+    addition: object = {BLOCK: block}
+    for key in reversed(missing):
+        addition = {key: addition}
+    indent = " " * anchor[0].start_mark.column
+    lines = file.path.read_text(encoding="utf-8").splitlines(keepends=True)
+    new = [f"{indent}{line}\n" for line in _dump(addition).splitlines()]
+    # After `name:`, which is one line; before the first key of `config` or `meta`.
+    position = anchor[0].start_mark.line + (1 if place is item else 0)
+    text = "".join(
+        [
+            *lines[:position],
+            *([] if not position or lines[position - 1].endswith("\n") else ["\n"]),
+            *new,
+            *lines[position:],
+        ]
+    )
+    return text if _holds(text, file, node, block) else None
+
+
+def _holds(text: str, file: YamlFile, node: Node, block: dict[str, object]) -> bool:
+    """True when a text is the file's old content and the block, and nothing else has changed."""
+    try:
+        data = yaml.safe_load(text)
+        model = next(model for model in data["models"] if model.get("name") == node.name)
+        added = model["config"]["meta"].pop(BLOCK)
+    except (yaml.YAMLError, KeyError, TypeError, AttributeError, StopIteration):
+        return False
+    old = next(model for model in file.data["models"] if model.get("name") == node.name)
+    if "config" not in old:
+        model["config"].pop("meta")
+        if not model["config"]:
+            del model["config"]
+    elif "meta" not in old["config"]:
+        del model["config"]["meta"]
+    return added == block and json.dumps(data, default=str) == json.dumps(file.data, default=str)
+
+
+def _dump(data: object) -> str:
+    return yaml.safe_dump(data, sort_keys=False, default_flow_style=False, allow_unicode=True)
+
+
+def _name(node: yaml.Node) -> str | None:
+    name = child(node, "name")
+    return name.value if isinstance(name, yaml.ScalarNode) else None
+
+
+def _email(node: Node) -> str | None:
+    named = [column for column in node.columns if column.lower() in ("email", "e_mail", "email_address")]
+    return next(iter(named), None)
+
+
+def _key(node: Node, manifest: Manifest) -> str | None:
+    unique = [test.columns[0] for test in manifest.tests(node.unique_id) if test.kind == "unique" and test.columns]
+    ids = [column for column in node.columns if column.lower() == "id" or column.lower().endswith("_id")]
+    return next(iter([*unique, *ids]), None)
