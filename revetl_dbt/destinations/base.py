@@ -18,14 +18,15 @@ dry run and recording belong to the engine.
 from __future__ import annotations
 
 import builtins
+import re
 import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, ClassVar, NamedTuple, Protocol
+from typing import Annotated, Any, ClassVar, NamedTuple, Protocol
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, WithJsonSchema
 
 from revetl_dbt.errors import RevetlError
 
@@ -160,6 +161,7 @@ class ObjectType:
     idempotent: frozenset[Operation] = frozenset()
     match_fields: tuple[str, ...] | None = None
     composite_match: bool = False
+    match_ignores_case: bool = False
     partial_updates: bool = True
     reads: bool = False
     described: bool = False
@@ -256,15 +258,31 @@ class Gate(Protocol):
         """Follow what the vendor said of its limits."""
 
 
+def _limit(value: Any) -> Any:
+    is_count = isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    share = re.fullmatch(r"(\d+(?:\.\d+)?)\s*%", value) if isinstance(value, str) else None
+    if not is_count and (share is None or float(share[1]) > 100):
+        raise ValueError("expected a number of rows, such as 100, or a share from 0% to 100%, such as 5%")
+    return value
+
+
+Limit = Annotated[
+    int | str,
+    BeforeValidator(_limit),
+    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "pattern": r"^\d+(\.\d+)?\s*%$"}]}),
+]
+"""A number of rows, or a share of the ledger such as `5%`."""
+
+
 class Guards(BaseModel):
     """Limits on a plan, checked before the first request: a number of rows, or a share of the ledger such as `5%`."""
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
-    max_creates: int | str | None = Field(None, description="Hold the sync when more rows would be created")
-    max_updates: int | str | None = Field(None, description="Hold the sync when more rows would be updated")
-    max_deletes: int | str | None = Field(None, description="Hold the deletes when more rows would be deleted")
-    max_changes: int | str | None = Field(None, description="Hold the sync when more rows would change")
+    max_creates: Limit | None = Field(None, description="Hold the sync when more rows would be created")
+    max_updates: Limit | None = Field(None, description="Hold the sync when more rows would be updated")
+    max_deletes: Limit | None = Field(None, description="Hold the deletes when more rows would be deleted")
+    max_changes: Limit | None = Field(None, description="Hold the sync when more rows would change")
     min_rows: int | None = Field(None, ge=0, description="Hold the sync when the model has fewer rows")
 
 
