@@ -1,0 +1,294 @@
+{#
+  The plan of a sync: one statement that joins the model with the ledger and keeps the differences.
+
+  `s` describes the sync (warehouse/layout.py): model, ledger, rejected, plan (rendered relations); keys, fields (name, expression, and for a
+  field: bit, word, compare, skip_null, match); words, where, mode, removed, max_attempts, match_ignores_case, full_refresh.
+#}
+
+{% macro revetl_source(s) %}
+select
+  {%- for key in s.key_columns %}
+  {{ key.expression }} as {{ key.name }},
+  {%- endfor %}
+  {%- for field in s.fields %}
+  {{ field.expression }} as {{ field.name }},
+  {%- endfor %}
+  1 as _here
+from {{ s.model }}
+{%- if s.where %}
+where (
+  {{ s.where }}
+)
+{%- endif %}
+{% endmacro %}
+
+
+{% macro revetl_on_key(s, a, b) -%}
+  {%- for key in s.key_columns %}{{ ' and ' if not loop.first }}{{ a }}.{{ key.name }} = {{ b }}.{{ key.name }}{% endfor -%}
+{%- endmacro %}
+
+
+{% macro revetl_field_differs(field, a, b) -%}
+  {%- if field.skip_null %}({{ a }}.{{ field.name }} is not null and {{ revetl_dbt.revetl_differs(a ~ '.' ~ field.name, b ~ '.' ~ field.name) }})
+  {%- else %}{{ revetl_dbt.revetl_differs(a ~ '.' ~ field.name, b ~ '.' ~ field.name) }}
+  {%- endif -%}
+{%- endmacro %}
+
+
+{# True when a row of the model (a) is not what the ledger (b) says was accepted. #}
+{% macro revetl_row_differs(s, a, b) -%}
+  {%- set compared = s.fields | selectattr('compare') | list -%}
+  {%- if s.full_refresh %}true
+  {%- elif s.mode in ('create', 'append', 'delete') or not compared %}{{ b }}._standing <> '{{ s.standing }}'
+  {%- else %}({{ b }}._standing <> '{{ s.standing }}'
+    {%- for field in compared %} or {{ revetl_dbt.revetl_field_differs(field, a, b) }}{% endfor %})
+  {%- endif -%}
+{%- endmacro %}
+
+
+{#
+  How many rows of the model and of the ledger there are, and how many differ: one row. When every row of the model has an equal row in the ledger and
+  as many ledger rows are matched as model rows, no key can be there twice, so that nothing is left to plan.
+#}
+{% macro revetl_probe(s) %}{{ return(adapter.dispatch('revetl_probe', 'revetl_dbt')(s)) }}{% endmacro %}
+
+{% macro default__revetl_probe(s) %}
+with source_rows as (
+{{ revetl_dbt.revetl_source(s) }}
+),
+joined as (
+  select
+    s._here as s_here,
+    l._standing as l_standing,
+    case when s._here = 1 and l._standing is not null and {{ revetl_dbt.revetl_row_differs(s, 's', 'l') }} then 1 else 0 end as differs
+  from source_rows as s
+  full outer join {{ s.ledger }} as l on {{ revetl_dbt.revetl_on_key(s, 's', 'l') }}
+)
+select
+  count(s_here) as model_rows,
+  count(case when l_standing = 'sent' then 1 end) as ledger_rows,
+  count(case when s_here = 1 and l_standing is null then 1 end) as new_rows,
+  coalesce(sum(differs), 0) as changed_rows,
+  count(case when s_here is null and l_standing = '{{ s.standing }}' then 1 end) as removed_rows,
+  count(case when s_here = 1 and l_standing is not null then 1 end) as matched_rows,
+  (select count(*) from {{ s.ledger }}) - count(case when s_here is null then 1 end) as matched_ledger_rows
+from joined
+{% endmacro %}
+
+
+{% macro revetl_drop_plan(s) %}{{ return('drop table if exists ' ~ s.plan) }}{% endmacro %}
+
+{% macro revetl_plan(s) %}{{ return(adapter.dispatch('revetl_plan', 'revetl_dbt')(s)) }}{% endmacro %}
+
+{% macro default__revetl_plan(s) %}
+create table {{ s.plan }} as
+with {{ revetl_dbt.revetl_plan_changes(s) }}
+select row_number() over ({{ revetl_dbt.revetl_plan_order(s) }}) as _seq, changes.*
+from changes
+{% endmacro %}
+
+{% macro duckdb__revetl_plan(s) %}
+create table {{ s.plan }} as
+with {{ revetl_dbt.revetl_plan_changes(s) }}
+select * from changes
+{{ revetl_dbt.revetl_plan_order(s) }}
+{% endmacro %}
+
+{# Only what must arrive in order is sorted. #}
+{% macro revetl_plan_order(s) %}
+  {%- if s.mode == 'append' %}order by {{ s.key_columns | map(attribute='name') | join(', ') }}{% endif -%}
+{% endmacro %}
+
+
+{% macro revetl_plan_changes(s) %}
+{%- set first_key = s.key_columns[0].name -%}
+{%- set matches = s.fields | selectattr('match') | list -%}
+{%- set own_match = matches and not s.match_is_key -%}
+source_rows as (
+{{ revetl_dbt.revetl_source(s) }}
+),
+
+repeated_keys as (
+  select {% for key in s.key_columns %}{{ key.name }}, {% endfor %}count(*) as _rows
+  from source_rows
+  group by {% for key in s.key_columns %}{{ key.name }}{{ ', ' if not loop.last }}{% endfor %}
+  having count(*) > 1
+),
+{% if own_match %}
+repeated_matches as (
+  select {% for field in matches %}{{ revetl_dbt.revetl_match_value(s, field, 'source_rows') }} as m_{{ loop.index }}, {% endfor %}count(*) as _rows
+  from source_rows
+  group by {% for field in matches %}{{ revetl_dbt.revetl_match_value(s, field, 'source_rows') }}{{ ', ' if not loop.last }}{% endfor %}
+  having count(*) > 1
+),
+{% endif %}
+judged as (
+  select
+    s.*,
+    case
+      when {% for key in s.key_columns %}{{ 'or ' if not loop.first }}s.{{ key.name }} is null {% endfor %}then 'null_key'
+      when d._rows is not null then 'duplicate_key'
+      {%- if matches %}
+      when {% for field in matches %}{{ 'or ' if not loop.first }}s.{{ field.name }} is null {% endfor %}then 'null_match'
+      {%- endif %}
+      {%- if own_match %}
+      when m._rows is not null then 'duplicate_match'
+      {%- endif %}
+    end as _invalid
+  from source_rows as s
+  left join repeated_keys as d on {{ revetl_dbt.revetl_on_key(s, 's', 'd') }}
+  {%- if own_match %}
+  left join repeated_matches as m on {% for field in matches %}{{ ' and ' if not loop.first }}m.m_{{ loop.index }} = {{ revetl_dbt.revetl_match_value(s, field, 's') }}{% endfor %}
+  {%- endif %}
+),
+
+differences as (
+  {# rows of the model that the destination does not have as they are #}
+  select
+    case when l.{{ first_key }} is null then '{{ s.first_op }}' else '{{ s.later_op }}' end as _op,
+    cast(null as {{ dbt.type_string() }}) as _reason,
+    l._destination_id,
+    {%- for word in range(s.words) %}
+    case when l.{{ first_key }} is not null and l._standing = '{{ s.standing }}' then cast(
+      {%- if s.full_refresh %}null
+      {%- else %}0{% for field in s.fields if field.compare and field.word == word %} + case when {{ revetl_dbt.revetl_field_differs(field, 's', 'l') }} then {{ field.bit }} else 0 end{% endfor %}
+      {%- endif %} as {{ dbt.type_bigint() }}) end as _changed_{{ word }},
+    {%- endfor %}
+    {%- for key in s.key_columns %}
+    s.{{ key.name }},
+    {%- endfor %}
+    {%- for field in s.fields %}
+    {% if field.skip_null %}coalesce(s.{{ field.name }}, l.{{ field.name }}){% else %}s.{{ field.name }}{% endif %} as {{ field.name }}{{ ',' if not loop.last }}
+    {%- endfor %}
+  from judged as s
+  left join {{ s.ledger }} as l on {{ revetl_dbt.revetl_on_key(s, 's', 'l') }}
+  where s._invalid is null
+    and (l.{{ first_key }} is null or {{ revetl_dbt.revetl_row_differs(s, 's', 'l') }})
+  {%- if s.removed %}
+
+  union all
+  {# rows that the destination has from us, and that the model no longer has #}
+  select
+    '{{ s.removed }}',
+    cast(null as {{ dbt.type_string() }}),
+    l._destination_id,
+    {%- for word in range(s.words) %}
+    cast(null as {{ dbt.type_bigint() }}),
+    {%- endfor %}
+    {%- for key in s.key_columns %}
+    l.{{ key.name }},
+    {%- endfor %}
+    {%- for field in s.fields %}
+    {% if field.match %}l.{{ field.name }}{% else %}case when 1 = 0 then l.{{ field.name }} end{% endif %}{{ ',' if not loop.last }}
+    {%- endfor %}
+  from {{ s.ledger }} as l
+  left join source_rows as s on {{ revetl_dbt.revetl_on_key(s, 's', 'l') }}
+  where s._here is null and l._standing = 'sent'
+  {%- endif %}
+),
+
+changes as (
+  {# a row that was rejected as it is now, often enough, is held until it changes #}
+  select
+    case when r._attempts >= {{ s.max_attempts }} then 'held' else d._op end as _op,
+    case when r._attempts >= {{ s.max_attempts }} then d._op else d._reason end as _reason,
+    coalesce(r._attempts, 0) as _attempts,
+    d._destination_id,
+    {%- for word in range(s.words) %}
+    d._changed_{{ word }},
+    {%- endfor %}
+    {%- for key in s.key_columns %}
+    d.{{ key.name }},
+    {%- endfor %}
+    {%- for field in s.fields %}
+    d.{{ field.name }}{{ ',' if not loop.last }}
+    {%- endfor %}
+  from differences as d
+  left join {{ s.rejected }} as r
+    on {{ revetl_dbt.revetl_on_key(s, 'd', 'r') }}
+    and r._op = d._op
+    {%- for field in s.fields %}
+    and not ({{ revetl_dbt.revetl_differs('d.' ~ field.name, 'r.' ~ field.name) }})
+    {%- endfor %}
+
+  union all
+  select
+    'invalid',
+    s._invalid,
+    0,
+    cast(null as {{ dbt.type_string() }}),
+    {%- for word in range(s.words) %}
+    cast(null as {{ dbt.type_bigint() }}),
+    {%- endfor %}
+    {%- for key in s.key_columns %}
+    s.{{ key.name }},
+    {%- endfor %}
+    {%- for field in s.fields %}
+    s.{{ field.name }}{{ ',' if not loop.last }}
+    {%- endfor %}
+  from judged as s
+  where s._invalid is not null
+)
+{% endmacro %}
+
+
+{% macro revetl_match_value(s, field, alias) -%}
+  {%- if s.match_ignores_case and field.type == 'text' %}lower(trim({{ alias }}.{{ field.name }})){% else %}{{ alias }}.{{ field.name }}{% endif -%}
+{%- endmacro %}
+
+
+{# Rows of the plan by operation and reason with the range of their numbers, and the sizes of model and ledger. #}
+{% macro revetl_plan_summary(s) %}
+select _op, _reason, count(*) as n, min({{ revetl_dbt.revetl_seq() }}) as seq_from, max({{ revetl_dbt.revetl_seq() }}) as seq_to
+from {{ s.plan }}
+group by 1, 2
+union all
+select 'model_rows', null, count(*), null, null from ({{ revetl_dbt.revetl_source(s) }}) as source_rows
+union all
+select 'ledger_rows', null, count(*), null, null from {{ s.ledger }} where _standing = 'sent'
+{% endmacro %}
+
+
+{# One page of the plan: the rows of an operation with seq_from < number <= seq_to, in order. #}
+{% macro revetl_page(s, op, seq_from, seq_to) %}
+select
+  {{ revetl_dbt.revetl_seq() }},
+  _destination_id,
+  {%- for word in range(s.words) %}
+  _changed_{{ word }},
+  {%- endfor %}
+  {%- for key in s.key_columns %}
+  {{ revetl_dbt.revetl_read_column(key.name, key.type) }},
+  {%- endfor %}
+  {%- for field in s.fields %}
+  {{ revetl_dbt.revetl_read_column(field.name, field.type) }}{{ ',' if not loop.last }}
+  {%- endfor %}
+from {{ s.plan }}
+where _op = '{{ op }}' and {{ revetl_dbt.revetl_seq() }} > {{ seq_from }} and {{ revetl_dbt.revetl_seq() }} <= {{ seq_to }}
+order by {{ revetl_dbt.revetl_seq() }}
+{% endmacro %}
+
+
+{# The first rows of the plan with the values that the ledger has for them, for a person to look at. #}
+{% macro revetl_plan_sample(s, limit_each) %}
+select * from (
+  select
+    p._op,
+    p._reason,
+    {%- for word in range(s.words) %}
+    p._changed_{{ word }},
+    {%- endfor %}
+    {%- for key in s.key_columns %}
+    {{ revetl_dbt.revetl_read_column('p.' ~ key.name, key.type) }} as {{ key.name }},
+    {%- endfor %}
+    {%- for field in s.fields %}
+    {{ revetl_dbt.revetl_read_column('p.' ~ field.name, field.type) }} as n_{{ loop.index }},
+    {{ revetl_dbt.revetl_read_column('l.' ~ field.name, field.type) }} as o_{{ loop.index }},
+    {%- endfor %}
+    row_number() over (partition by p._op, p._reason order by {% for key in s.key_columns %}p.{{ key.name }}{{ ', ' if not loop.last }}{% endfor %}) as _nth
+  from {{ s.plan }} as p
+  left join {{ s.ledger }} as l on {{ revetl_dbt.revetl_on_key(s, 'p', 'l') }}
+) as ranked
+where _nth <= {{ limit_each }}
+order by _op, _reason, _nth
+{% endmacro %}

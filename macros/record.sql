@@ -1,0 +1,198 @@
+{# What is written down: the ledger and the rejected rows of a sync, and the tables that all syncs share. Each macro returns a list of statements. #}
+
+{# Every table of ours and its columns; warehouse/store.py creates them and the tests of the dbt package read them. #}
+{% macro revetl_shared_tables() %}
+  {%- set text, big, time = dbt.type_string(), dbt.type_bigint(), dbt.type_timestamp() -%}
+  {{ return({
+    'revetl_syncs': [
+      ('sync', text), ('account', text), ('account_name', text), ('destination', text), ('destination_type', text), ('object', text), ('model', text),
+      ('ledger', text), ('plan_id', text), ('checksum', text), ('layout', text), ('state_format', big), ('updated_at', time)],
+    'revetl_accounts': [('fingerprint', text), ('account', text), ('account_name', text), ('url', text), ('seen_at', time)],
+    'revetl_runs': [
+      ('run_id', text), ('sync', text), ('account', text), ('model', text), ('destination', text), ('object', text), ('mode', text), ('target', text),
+      ('status', text), ('model_rows', big), ('planned', big), ('created', big), ('updated', big), ('deleted', big), ('unchanged', big),
+      ('invalid', big), ('rejected', big), ('held', big), ('skipped', big), ('not_attempted', big), ('requests', big),
+      ('started_at', time), ('finished_at', time), ('message', text), ('dbt_invocation_id', text), ('revetl_version', text)],
+    'revetl_batches': [
+      ('run_id', text), ('sync', text), ('account', text), ('op', text), ('seq_from', big), ('seq_to', big), ('row_count', big), ('rejected', big), ('recorded_at', time)],
+    'revetl_outcomes': [
+      ('run_id', text), ('sync', text), ('account', text), ('seq', big), ('row_key', text), ('action', text), ('status', text), ('code', text),
+      ('message', text), ('destination_id', text), ('attempt', big), ('recorded_at', time)],
+    'revetl_leases': [('sync', text), ('account', text), ('run_id', text), ('holder', text), ('acquired_at', time), ('expires_at', time)]
+  }) }}
+{% endmacro %}
+
+
+{% macro revetl_create_shared(schema, tables) %}
+  {%- set statements = ['create schema if not exists ' ~ schema] -%}
+  {%- for name, columns in revetl_dbt.revetl_shared_tables().items() -%}
+    {%- set definitions = [] -%}
+    {%- for column, type in columns %}{% do definitions.append(column ~ ' ' ~ type) %}{% endfor -%}
+    {%- do statements.append('create table if not exists ' ~ tables[name] ~ ' (' ~ definitions | join(', ') ~ ')') -%}
+  {%- endfor -%}
+  {{ return(statements + revetl_dbt.revetl_shared_constraints(tables)) }}
+{% endmacro %}
+
+{# Engines that let two transactions insert the same lease need to be told that there is one. #}
+{% macro revetl_shared_constraints(tables) %}{{ return(adapter.dispatch('revetl_shared_constraints', 'revetl_dbt')(tables)) }}{% endmacro %}
+
+{% macro default__revetl_shared_constraints(tables) %}{{ return([]) }}{% endmacro %}
+
+{% macro postgres__revetl_shared_constraints(tables) %}
+  {{ return(['create unique index if not exists revetl_leases_one on ' ~ tables['revetl_leases'] ~ ' (sync, account)']) }}
+{% endmacro %}
+
+
+{# An empty table with the types that the sync's keys and fields have in this engine. #}
+{% macro revetl_shape(s, relation) %}
+  {{ return(['drop table if exists ' ~ relation,
+             'create table ' ~ relation ~ ' as select * from (' ~ revetl_dbt.revetl_source(s) ~ ') as shape where 1 = 0']) }}
+{% endmacro %}
+
+
+{% macro revetl_create_ledger(s) %}
+  {%- set columns = [] -%}
+  {%- for column in s.key_columns + s.fields %}{% do columns.append(column.name ~ ' ' ~ column.engine_type) %}{% endfor -%}
+  {%- set text, big, time = dbt.type_string(), dbt.type_bigint(), dbt.type_timestamp() -%}
+  {{ return([
+    'create table if not exists ' ~ s.ledger ~ ' (' ~ (columns + ['_standing ' ~ text, '_destination_id ' ~ text, '_run_id ' ~ text, '_accepted_at ' ~ time]) | join(', ') ~ ')',
+    'create table if not exists ' ~ s.rejected ~ ' (' ~ (columns + ['_op ' ~ text, '_attempts ' ~ big, '_code ' ~ text, '_message ' ~ text, '_run_id ' ~ text, '_rejected_at ' ~ time]) | join(', ') ~ ')',
+    'create table if not exists ' ~ s.results ~ ' (seq ' ~ big ~ ', status ' ~ text ~ ', id ' ~ text ~ ', code ' ~ text ~ ', message ' ~ text ~ ')'
+  ]) }}
+{% endmacro %}
+
+
+{% macro revetl_add_columns(relation, columns) %}
+  {%- set statements = [] -%}
+  {%- for column in columns %}{% do statements.append('alter table ' ~ relation ~ ' add column ' ~ column.name ~ ' ' ~ column.engine_type) %}{% endfor -%}
+  {{ return(statements) }}
+{% endmacro %}
+
+
+{#
+  Put outcomes into the results table. `rows` are lists of (seq, status, id, code, message); `base64` is the same as a JSON array of arrays of text:
+  one literal with nothing to quote, where the engine can take it apart.
+#}
+{% macro revetl_load_results(relation, rows, base64) %}
+  {{ return(adapter.dispatch('revetl_load_results', 'revetl_dbt')(relation, rows, base64)) }}
+{% endmacro %}
+
+{% macro default__revetl_load_results(relation, rows, base64) %}
+  {%- set lines = [] -%}
+  {%- for row in rows -%}
+    {%- set cells = [row[0] | string] -%}
+    {%- for cell in row[1:] %}{% do cells.append(revetl_dbt.revetl_literal(cell)) %}{% endfor -%}
+    {%- do lines.append('(' ~ cells | join(', ') ~ ')') -%}
+  {%- endfor -%}
+  {{ return('insert into ' ~ relation ~ ' (seq, status, id, code, message) values ' ~ lines | join(', ')) }}
+{% endmacro %}
+
+{% macro duckdb__revetl_load_results(relation, rows, base64) %}
+  {{ return("insert into " ~ relation ~ " (seq, status, id, code, message) select cast(r[1] as bigint), r[2], r[3], r[4], r[5] from (select unnest(from_json(decode(from_base64('"
+    ~ base64 ~ "')), '[[\"VARCHAR\"]]')) as r) as results") }}
+{% endmacro %}
+
+{% macro postgres__revetl_load_results(relation, rows, base64) %}
+  {{ return("insert into " ~ relation ~ " (seq, status, id, code, message) select cast(r ->> 0 as bigint), r ->> 1, r ->> 2, r ->> 3, r ->> 4 from json_array_elements(convert_from(decode('"
+    ~ base64 ~ "', 'base64'), 'UTF8')::json) as r") }}
+{% endmacro %}
+
+
+{% macro revetl_in_ranges(alias, ranges) -%}
+  ({%- for op, seq_from, seq_to in ranges %}{{ ' or ' if not loop.first }}({{ alias }}._op = '{{ op }}' and {{ alias }}.{{ revetl_dbt.revetl_seq() }} between {{ seq_from }} and {{ seq_to }}){% endfor -%})
+{%- endmacro %}
+
+
+{% macro revetl_numbers(s, batch) %}
+select {{ revetl_dbt.revetl_seq() }} from {{ s.plan }} as p where {{ revetl_dbt.revetl_in_ranges('p', [batch]) }} order by 1
+{% endmacro %}
+
+
+{#
+  Fold outcomes into the ledger: of the plan rows in `ranges` (op, first, last number) those that have no other status among the results were accepted.
+  Repeating it does no harm: what is inserted is deleted first.
+#}
+{% macro revetl_fold(s, ranges, run_id) %}{{ return(adapter.dispatch('revetl_fold', 'revetl_dbt')(s, ranges, run_id)) }}{% endmacro %}
+
+{% macro default__revetl_fold(s, ranges, run_id) %}
+  {%- set seq = revetl_dbt.revetl_seq() -%}
+  {%- set names = (s.key_columns + s.fields) | map(attribute='name') | list -%}
+  {%- set sent -%}
+select p.*, p.{{ seq }} as _number, r.id as _new_id, coalesce(r.status, 'accepted') as _status, r.code as _code, r.message as _message
+from {{ s.plan }} as p
+left join {{ s.results }} as r on r.seq = p.{{ seq }}
+where {{ revetl_dbt.revetl_in_ranges('p', ranges) }}
+  {%- endset -%}
+  {%- set forget_accepted -%}
+delete from {{ s.ledger }} as l
+using ({{ sent }}) as p
+where {{ revetl_dbt.revetl_on_key(s, 'l', 'p') }} and p._status = 'accepted'
+  {%- endset -%}
+  {%- set keep_accepted -%}
+insert into {{ s.ledger }} ({{ names | join(', ') }}, _standing, _destination_id, _run_id, _accepted_at)
+select p.{{ names | join(', p.') }},
+  case p._op when 'clear' then 'cleared' when 'delete' then 'deleted' else 'sent' end,
+  coalesce(p._new_id, p._destination_id), '{{ run_id }}', {{ revetl_dbt.revetl_now() }}
+from ({{ sent }}) as p
+where p._status = 'accepted'{% if s.mode != 'delete' %} and p._op <> 'delete'{% endif %}
+  {%- endset -%}
+  {%- set forget_rejected -%}
+delete from {{ s.rejected }} as l
+using ({{ sent }}) as p
+where {{ revetl_dbt.revetl_on_key(s, 'l', 'p') }} and p._status <> 'not_attempted'
+  {%- endset -%}
+  {%- set keep_rejected -%}
+insert into {{ s.rejected }} ({{ names | join(', ') }}, _op, _attempts, _code, _message, _run_id, _rejected_at)
+select p.{{ names | join(', p.') }}, p._op,
+  case when p._status = 'unknown' then {{ s.max_attempts }} else p._attempts + 1 end, p._code, p._message, '{{ run_id }}', {{ revetl_dbt.revetl_now() }}
+from ({{ sent }}) as p
+where p._status in ('rejected', 'unknown')
+  {%- endset -%}
+  {{ return([forget_accepted, keep_accepted, forget_rejected, keep_rejected]) }}
+{% endmacro %}
+
+
+{# The lease of a sync: taken only while nobody holds it. #}
+{% macro revetl_take_lease(relation, sync, account, run_id, holder, seconds) %}
+  {%- set sync, account, run_id, holder = revetl_dbt.revetl_literal(sync), revetl_dbt.revetl_literal(account), revetl_dbt.revetl_literal(run_id), revetl_dbt.revetl_literal(holder) -%}
+  {{ return([
+    'delete from ' ~ relation ~ ' where sync = ' ~ sync ~ ' and account = ' ~ account ~ ' and expires_at < ' ~ revetl_dbt.revetl_now(),
+    'insert into ' ~ relation ~ ' (sync, account, run_id, holder, acquired_at, expires_at) select ' ~ [sync, account, run_id, holder] | join(', ') ~ ', ' ~ revetl_dbt.revetl_now() ~ ', '
+      ~ dbt.dateadd('second', seconds, revetl_dbt.revetl_now()) ~ ' where not exists (select 1 from ' ~ relation ~ ' where sync = ' ~ sync ~ ' and account = ' ~ account ~ ')'
+  ]) }}
+{% endmacro %}
+
+{% macro revetl_renew_lease(relation, sync, account, run_id, seconds) %}
+  {{ return('update ' ~ relation ~ ' set expires_at = ' ~ dbt.dateadd('second', seconds, revetl_dbt.revetl_now()) ~ ' where sync = ' ~ revetl_dbt.revetl_literal(sync)
+    ~ ' and account = ' ~ revetl_dbt.revetl_literal(account) ~ ' and run_id = ' ~ revetl_dbt.revetl_literal(run_id)) }}
+{% endmacro %}
+
+{% macro revetl_drop_lease(relation, sync, account, run_id) %}
+  {{ return('delete from ' ~ relation ~ ' where sync = ' ~ revetl_dbt.revetl_literal(sync) ~ ' and account = ' ~ revetl_dbt.revetl_literal(account)
+    ~ ' and run_id = ' ~ revetl_dbt.revetl_literal(run_id)) }}
+{% endmacro %}
+
+
+{# History rows of what did not go smoothly, for the same ranges. #}
+{% macro revetl_outcomes(s, ranges, run_id, sync, account, relation) %}
+  {%- set seq = revetl_dbt.revetl_seq() -%}
+  {%- set forget -%}
+delete from {{ relation }} where run_id = '{{ run_id }}' and sync = {{ revetl_dbt.revetl_literal(sync) }} and account = {{ revetl_dbt.revetl_literal(account) }}
+  and seq in (select seq from {{ s.results }})
+  {%- endset -%}
+  {%- set keep -%}
+insert into {{ relation }} (run_id, sync, account, seq, row_key, action, status, code, message, destination_id, attempt, recorded_at)
+select '{{ run_id }}', {{ revetl_dbt.revetl_literal(sync) }}, {{ revetl_dbt.revetl_literal(account) }}, r.seq, {{ revetl_dbt.revetl_key_text(s, 'p') }},
+  p._op, r.status, r.code, r.message, coalesce(r.id, p._destination_id), p._attempts + 1, {{ revetl_dbt.revetl_now() }}
+from {{ s.results }} as r
+join {{ s.plan }} as p on p.{{ seq }} = r.seq
+where r.status <> 'accepted'
+  {%- endset -%}
+  {{ return([forget, keep]) }}
+{% endmacro %}
+
+
+{# The key as text: the value itself, or for a composite key its values with a bar between them. #}
+{% macro revetl_key_text(s, alias) -%}
+  {%- for key in s.key_columns %}{{ " || '|' || " if not loop.first }}coalesce(cast({{ alias }}.{{ key.name }} as {{ dbt.type_string() }}), ''){% endfor -%}
+{%- endmacro %}

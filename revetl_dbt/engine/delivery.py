@@ -1,0 +1,165 @@
+"""Getting one batch to an outcome for every change: retries, re-authentication, bisecting, missing records."""
+
+from __future__ import annotations
+
+import random
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from revetl_dbt.destinations.base import (
+    Batch,
+    BatchRejectedError,
+    Change,
+    Destination,
+    DestinationError,
+    FatalError,
+    ObjectType,
+    Operation,
+    Outcome,
+    QuotaExhaustedError,
+    RateLimitedError,
+    RetryableError,
+    Status,
+    UnauthorizedError,
+    UnknownOutcomeError,
+)
+from revetl_dbt.engine.pacing import Pacer
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """How long a refused batch is tried: `attempts` in all, waiting `first` seconds, then twice that, at most `longest`.
+
+    A vendor that asks for more patience than `patience` seconds has no capacity for this run: the destination stops.
+    """
+
+    attempts: int = 6
+    first: float = 1.0
+    longest: float = 60.0
+    patience: float = 900.0
+
+    def delay(self, failures: int) -> float:
+        """Seconds before the next try, with jitter so that workers do not come back together."""
+        return min(self.longest, self.first * 2.0 ** (failures - 1)) * random.uniform(0.5, 1.0)  # noqa: S311
+
+
+class Interrupted(Exception):
+    """The destination stopped in the middle of a batch: `outcomes` are known, the rest was not attempted."""
+
+    def __init__(self, cause: DestinationError, outcomes: Sequence[Outcome]) -> None:
+        super().__init__(str(cause))
+        self.cause = cause
+        self.outcomes = list(outcomes)
+
+
+class Delivery:
+    """Delivers batches of one sync; used by several workers at once."""
+
+    def __init__(
+        self, destination: Destination, kind: ObjectType, pacer: Pacer, namespace: uuid.UUID, policy: RetryPolicy
+    ) -> None:
+        self._destination = destination
+        self._kind = kind
+        self._pacer = pacer
+        self._namespace = namespace
+        self._policy = policy
+
+    def deliver(self, operation: Operation, changes: Sequence[Change]) -> list[Outcome]:
+        """Exactly one final outcome a change (no RETRY among them). Raises Interrupted when the destination stops."""
+        outcomes: list[Outcome] = []
+        try:
+            self._deliver(operation, changes, outcomes)
+        except Interrupted as stop:
+            raise Interrupted(stop.cause, [*outcomes, *stop.outcomes]) from stop
+        except DestinationError as error:
+            raise Interrupted(error, outcomes) from error
+        return outcomes
+
+    def _deliver(self, operation: Operation, changes: Sequence[Change], outcomes: list[Outcome]) -> None:
+        pending = list(changes)
+        failures = 0
+        while pending:
+            answered = self._attempt(operation, pending)
+            again = {outcome.seq: outcome for outcome in answered if outcome.status is Status.RETRY}
+            outcomes += [outcome for outcome in answered if outcome.seq not in again]
+            pending = [change for change in pending if change.seq in again]
+            if not pending:
+                break
+            failures += 1
+            if failures >= self._policy.attempts:
+                outcomes += [again[change.seq]._replace(status=Status.REJECTED) for change in pending]
+                break
+            self._pacer.wait(self._policy.delay(failures))
+
+    def _attempt(self, operation: Operation, changes: Sequence[Change]) -> list[Outcome]:
+        """Outcomes of a batch, RETRY included; a batch that is refused because of some of its records is halved."""
+        try:
+            return self._accounted(operation, changes, self._written(operation, changes))
+        except BatchRejectedError as error:
+            if len(changes) == 1:
+                return [Outcome(changes[0].seq, Status.REJECTED, changes[0].id, error.code, str(error))]
+        except UnknownOutcomeError as error:
+            # Not repeated because a repetition could write twice.
+            return [Outcome(change.seq, Status.UNKNOWN, change.id, error.code, str(error)) for change in changes]
+        except DestinationError as error:
+            raise Interrupted(error, []) from error
+        middle = len(changes) // 2
+        first = self._attempt(operation, changes[:middle])
+        try:
+            return first + self._attempt(operation, changes[middle:])
+        except Interrupted as stop:
+            raise Interrupted(stop.cause, [*first, *stop.outcomes]) from stop
+
+    def _written(self, operation: Operation, changes: Sequence[Change]) -> list[Outcome]:
+        """The connector's answer, after as many tries as the policy allows. Raises what cannot be helped by trying again."""
+        repeatable = operation in self._kind.idempotent
+        batch = Batch(self._kind.name, operation, changes, self._namespace)
+        renewed = False
+        failures = 0
+        while True:
+            try:
+                return list(self._destination.write(batch))
+            except UnauthorizedError as error:
+                if renewed or not self._destination.renew():
+                    raise
+                renewed = True
+                continue
+            except UnknownOutcomeError as error:
+                if not repeatable:
+                    raise
+                failure: DestinationError = error
+            except RetryableError as error:
+                failure = error
+            failures += 1
+            self._back_off(failure, failures)
+
+    def _back_off(self, failure: DestinationError, failures: int) -> None:
+        asked = failure.retry_after
+        if asked is not None and asked > self._policy.patience:
+            raise QuotaExhaustedError(
+                f"{failure} (the vendor asks to wait {asked:.0f} s)", code=failure.code
+            ) from failure
+        if failures >= self._policy.attempts:
+            raise FatalError(
+                f"{failure}, {failures} times", code=failure.code, request_id=failure.request_id
+            ) from failure
+        delay = asked if asked is not None else self._policy.delay(failures)
+        if isinstance(failure, RateLimitedError):
+            self._pacer.pause(delay)
+        else:
+            self._pacer.wait(delay)
+
+    def _accounted(self, operation: Operation, changes: Sequence[Change], answered: Sequence[Outcome]) -> list[Outcome]:
+        """Exactly one outcome a change: what the vendor did not answer for is unknown, and sent again where that does no harm."""
+        if len(answered) == len(changes) and all(o.seq == c.seq for o, c in zip(answered, changes)):
+            return list(answered)
+        by_seq = {outcome.seq: outcome for outcome in answered}
+        lost = Status.RETRY if operation in self._kind.idempotent else Status.UNKNOWN
+        return [
+            by_seq.get(
+                change.seq,
+                Outcome(change.seq, lost, change.id, "no_result", "the destination gave no result for this record"),
+            )
+            for change in changes
+        ]

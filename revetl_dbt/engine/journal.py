@@ -1,0 +1,119 @@
+"""The local crash net: what was sent and what became of it, until the warehouse knows.
+
+One file a sync and account, one JSON array a line: `["plan", plan_id, run_id]` first, `["sent", op, from, to]` before a batch leaves,
+`["done", op, from, to, [[seq, status, id, code, message], ...]]` after its outcomes are known. Rows of a done batch that are not listed were
+accepted. A torn last line is what a crash leaves, and is passed over.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from revetl_dbt.warehouse.ledger import Range, Result
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A batch whose outcomes are known."""
+
+    range: Range
+    results: tuple[Result, ...]
+
+
+@dataclass(slots=True)
+class Recovered:
+    """What a journal tells of a run that did not finish."""
+
+    plan_id: str
+    run_id: str
+    done: list[Entry] = field(default_factory=list)
+    open: list[Range] = field(default_factory=list)
+
+
+class Journal:
+    """An append-only file; safe to use from several threads."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+        self._file: Any = None
+
+    def start(self, plan_id: str, run_id: str) -> None:
+        """Begin anew for a plan; what the file held before is gone."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        draft = self._path.with_suffix(".new")
+        with draft.open("wb") as file:
+            os.fchmod(file.fileno(), 0o600)
+            file.write(_line(["plan", plan_id, run_id]))
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(self._path)
+        if self._file is not None:
+            self._file.close()
+        self._file = self._path.open("ab", buffering=0)
+
+    def sent(self, batch: Range, *, durable: bool) -> None:
+        """A batch is about to leave. `durable` when a repetition would do harm: then the line is on disk before the request is."""
+        self._append(["sent", *batch], durable)
+
+    def done(self, batch: Range, results: Sequence[Result]) -> None:
+        """A batch's outcomes, on disk when this returns."""
+        self._append(["done", *batch, [list(result) for result in results]], durable=True)
+
+    def compact(self, plan_id: str, run_id: str, still_open: Sequence[Range]) -> None:
+        """Start anew after the warehouse has everything that is done; batches in flight stay noted."""
+        with self._lock:
+            self.start(plan_id, run_id)
+            for batch in still_open:
+                self._file.write(_line(["sent", *batch]))
+
+    def finish(self) -> None:
+        """The warehouse knows everything: the file goes."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+        self._path.unlink(missing_ok=True)
+
+    def read(self) -> Recovered | None:
+        """What an earlier process left behind; None when there is nothing."""
+        if not self._path.exists():
+            return None
+        recovered: Recovered | None = None
+        for line in self._path.read_bytes().splitlines():
+            try:
+                entry = msgspec.json.decode(line)
+            except msgspec.DecodeError:
+                break
+            if entry[0] == "plan":
+                recovered = Recovered(entry[1], entry[2])
+            elif recovered is not None:
+                _collect(recovered, entry)
+        return recovered
+
+    def _append(self, entry: list[Any], durable: bool) -> None:
+        line = _line(entry)
+        with self._lock:
+            self._file.write(line)
+            if durable:
+                os.fsync(self._file.fileno())
+
+
+def _line(entry: list[Any]) -> bytes:
+    return msgspec.json.encode(entry) + b"\n"
+
+
+def _collect(recovered: Recovered, entry: list[Any]) -> None:
+    batch = Range(entry[1], entry[2], entry[3])
+    if entry[0] == "sent":
+        recovered.open.append(batch)
+        return
+    recovered.done.append(Entry(batch, tuple(Result(*result) for result in entry[4])))
+    if batch in recovered.open:
+        recovered.open.remove(batch)

@@ -1,0 +1,79 @@
+"""An open destination: its connector, its pace, whose account it is, what its objects look like."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from revetl_dbt.destinations.base import Account, Destination, DestinationConfig, FieldInfo, ObjectType
+from revetl_dbt.engine.pacing import Pacer
+from revetl_dbt.spec.destinations import Output
+from revetl_dbt.warehouse.store import Store
+
+
+@dataclass(slots=True)
+class Link:
+    """An open destination: connector, pacer and whose account it is."""
+
+    output: Output
+    destination: Destination
+    pacer: Pacer
+    _account: Account | None = None
+    _described: dict[str, dict[str, FieldInfo]] = field(default_factory=dict)
+
+    def account(self, store: Store) -> Account:
+        """Whose account it is: known from an earlier run with the same credentials, else asked. Raises DestinationError."""
+        if self._account is None:
+            config = self.output.config
+            mark = fingerprint(config)
+            # A sandbox may have been thrown away and begun anew: it is asked every time.
+            known = None if config.sandbox else store.known_account(mark)
+            self._account = known or self.destination.check()
+            if known is None and not config.sandbox:
+                store.save_account(mark, self._account)
+        return self._account
+
+    def described(self, kind: ObjectType) -> dict[str, FieldInfo]:
+        """The object's fields by name, asked once a run. Raises DestinationError."""
+        if not kind.described:
+            return {}
+        if kind.name not in self._described:
+            self._described[kind.name] = {info.name: info for info in self.destination.describe(kind.name)}
+        return self._described[kind.name]
+
+
+def fingerprint(config: DestinationConfig) -> str:
+    """A digest of what picks an account: type, address and credentials; nothing can be read from it."""
+    tuning = {"concurrency", "requests_per_second", "daily_requests", "timeout", "guards"}
+    parts = [config.type, repr(config.model_dump(exclude=tuning)), *config.secrets()]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
+
+
+@contextmanager
+def open_links(
+    outputs: Mapping[str, Output], store: Store, sandbox_dir: Path, stop: threading.Event
+) -> Iterator[dict[str, Link]]:
+    """Connectors for the outputs, the local sandbox started where one is asked for; all closed at the end."""
+    with ExitStack() as stack:
+        links: dict[str, Link] = {}
+        for name, output in outputs.items():
+            config = output.config
+            if config.sandbox:
+                config = _in_sandbox(config, sandbox_dir)
+            daily = config.daily_requests
+            left = None if daily is None else max(0, daily - store.requests_today(name))
+            pacer = Pacer(config.requests_per_second, left, stop=stop)
+            destination = output.connector(config, pacer)
+            stack.callback(destination.close)
+            links[name] = Link(output, destination, pacer)
+        yield links
+
+
+def _in_sandbox(config: DestinationConfig, sandbox_dir: Path) -> DestinationConfig:
+    from revetl_dbt.sandbox import attach
+
+    return config.model_copy(update={"base_url": attach(sandbox_dir).url(config.type)})

@@ -1,0 +1,130 @@
+"""What has to be asked of the destination before a batch can be sent: lookups, and fields that are only written under a condition."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from revetl_dbt.destinations.base import Change, Destination, Found, Operation, Outcome, Status
+from revetl_dbt.spec.models import FieldMapping, Sync, Write
+
+READ_AT_ONCE = 100
+_CACHED_REFERENCES = 100_000
+
+
+class Preparation:
+    """Settles the changes of one sync just before they are sent; used by several workers at once."""
+
+    def __init__(self, sync: Sync, destination: Destination) -> None:
+        spec = sync.spec
+        self._object = spec.object
+        self._destination = destination
+        self._match = next(iter(spec.match), None)
+        self._on_create = _fields_with(spec.fields, Write.ON_CREATE)
+        self._if_empty = _fields_with(spec.fields, Write.IF_EMPTY)
+        self._lookups = {name: mapping.lookup for name, mapping in spec.fields.items() if mapping.lookup is not None}
+        self._references: dict[tuple[str, str, str], str] = {}
+        self._lock = threading.Lock()
+
+    @property
+    def needed(self) -> bool:
+        """False when changes can be sent as they are."""
+        return bool(self._on_create or self._if_empty or self._lookups)
+
+    def settle(self, operation: Operation, changes: Sequence[Change]) -> tuple[list[Change], list[Outcome]]:
+        """The changes as they are to be sent, and outcomes of those that are settled without sending.
+
+        Raises a DestinationError when the destination cannot be read.
+        """
+        ready, outcomes = list(changes), list[Outcome]()
+        if self._lookups:
+            ready, outcomes = self._resolve(ready)
+        conditional = self._if_empty or (self._on_create if operation is Operation.UPSERT else ())
+        if conditional and self._match is not None and operation in {Operation.UPSERT, Operation.UPDATE}:
+            ready, unchanged = self._drop_unwanted(operation, ready)
+            outcomes += unchanged
+        return ready, outcomes
+
+    def _drop_unwanted(self, operation: Operation, changes: Sequence[Change]) -> tuple[list[Change], list[Outcome]]:
+        match = self._match or ""
+        names = [*self._if_empty]
+        found = {
+            _folded(record.match): record
+            for record in self._read(self._object, match, [c.match[match] for c in changes], names)
+        }
+        ready: list[Change] = []
+        unchanged: list[Outcome] = []
+        for change in changes:
+            record = found.get(_folded(change.match[match]))
+            if record is None:
+                ready.append(change)
+                continue
+            fields = {name: value for name, value in change.fields.items() if self._wanted(name, record)}
+            if fields or operation is Operation.UPSERT:
+                ready.append(change._replace(fields=fields, id=change.id or record.id))
+            else:
+                unchanged.append(Outcome(change.seq, Status.UNCHANGED, record.id))
+        return ready, unchanged
+
+    def _wanted(self, name: str, record: Found) -> bool:
+        if name in self._on_create:
+            return False
+        return name not in self._if_empty or record.fields.get(name) in (None, "", [])
+
+    def _resolve(self, changes: Sequence[Change]) -> tuple[list[Change], list[Outcome]]:
+        ready = list(changes)
+        rejected: list[Outcome] = []
+        for name, lookup in self._lookups.items():
+            field = next(iter(lookup.match))
+            asked = [c.fields[name] for c in ready if c.fields.get(name) is not None]
+            ids = self._ids(lookup.object, field, asked)
+            kept: list[Change] = []
+            for change in ready:
+                value = change.fields.get(name)
+                identity = ids.get(_folded(value))
+                if value is None or identity is not None:
+                    kept.append(_with_field(change, name, identity))
+                elif lookup.if_missing == "clear":
+                    kept.append(_with_field(change, name, None))
+                elif lookup.if_missing == "skip":
+                    kept.append(change._replace(fields={k: v for k, v in change.fields.items() if k != name}))
+                else:
+                    message = f"field `{name}`: no `{lookup.object}` has this row's value in `{field}`"
+                    rejected.append(Outcome(change.seq, Status.REJECTED, change.id, "lookup_missing", message))
+            ready = kept
+        return ready, rejected
+
+    def _ids(self, object_name: str, field: str, values: Iterable[Any]) -> dict[str, str]:
+        wanted = {_folded(value): value for value in values}
+        with self._lock:
+            known = {
+                k: self._references[object_name, field, k]
+                for k in wanted
+                if (object_name, field, k) in self._references
+            }
+        missing = [value for folded, value in wanted.items() if folded not in known]
+        found = {_folded(record.match): record.id for record in self._read(object_name, field, missing, [])}
+        with self._lock:
+            if len(self._references) > _CACHED_REFERENCES:
+                self._references.clear()
+            self._references.update({(object_name, field, folded): identity for folded, identity in found.items()})
+        return known | found
+
+    def _read(self, object_name: str, match: str, values: Sequence[Any], fields: Sequence[str]) -> Iterable[Found]:
+        for start in range(0, len(values), READ_AT_ONCE):
+            yield from self._destination.read(object_name, match, values[start : start + READ_AT_ONCE], fields)
+
+
+def _fields_with(fields: Mapping[str, FieldMapping], write: Write) -> frozenset[str]:
+    return frozenset(name for name, mapping in fields.items() if mapping.write is write)
+
+
+def _with_field(change: Change, name: str, value: Any) -> Change:
+    if name not in change.fields:
+        return change
+    return change._replace(fields={**change.fields, name: value})
+
+
+def _folded(value: Any) -> str:
+    return str(value).strip().casefold()

@@ -1,0 +1,70 @@
+"""What a run is told, and what it tells."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from revetl_dbt.destinations.base import Account
+from revetl_dbt.engine import guards
+from revetl_dbt.engine.delivery import RetryPolicy
+from revetl_dbt.engine.sending import Totals
+from revetl_dbt.spec.models import Sync
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """How a run behaves. `release` names the syncs whose guards are set aside this once."""
+
+    full_refresh: bool = False
+    fail_fast: bool = False
+    dry_run: bool = False
+    release: frozenset[str] = frozenset()
+    retry: RetryPolicy = RetryPolicy()
+    journal_dir: Path = Path("target/revetl/journal")
+    dbt_invocation_id: str | None = None
+
+
+@dataclass(slots=True)
+class SyncResult:
+    """What became of one sync. `status`: success, partial, error, skipped, noop. `planned` = every row with an outcome, held or not attempted."""
+
+    sync: Sync
+    account: Account | None = None
+    status: str = "success"
+    message: str | None = None
+    totals: Totals = field(default_factory=Totals)
+    model_rows: int = 0
+    planned: int = 0
+    invalid: dict[str, int] = field(default_factory=dict)
+    held: int = 0
+    guarded: int = 0
+    unchanged: int = 0
+    violations: list[guards.Violation] = field(default_factory=list)
+    requests: int = 0
+    seconds: float = 0.0
+
+    @property
+    def not_attempted(self) -> int:
+        """Planned changes that are kept for the next run."""
+        return max(0, self.planned - self.totals.done - self.held - self.guarded)
+
+
+class Reporter(Protocol):
+    """Who is told of what happens while it happens; called from several threads."""
+
+    def started(self, sync: Sync) -> None:
+        """A sync begins."""
+
+    def planned(self, sync: Sync, changes: int) -> None:
+        """A sync's plan is known."""
+
+    def progress(self, sync: Sync, done: int) -> None:
+        """So many changes have an outcome."""
+
+    def finished(self, result: SyncResult) -> None:
+        """A sync has ended."""
+
+    def notice(self, text: str) -> None:
+        """Something that a person should know."""

@@ -1,0 +1,127 @@
+"""A run: every selected sync planned, guarded, sent and recorded; destinations side by side, syncs of one destination in order."""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from revetl_dbt import __version__
+from revetl_dbt.engine.link import Link
+from revetl_dbt.engine.result import Reporter, RunOptions, SyncResult
+from revetl_dbt.engine.sync_run import SyncRun
+from revetl_dbt.errors import RevetlError
+from revetl_dbt.spec.models import Sync
+from revetl_dbt.warehouse.store import Store
+
+
+class Run:
+    """One invocation over several syncs."""
+
+    def __init__(
+        self, store: Store, links: Mapping[str, Link], options: RunOptions, reporter: Reporter, stop: threading.Event
+    ) -> None:
+        """`links` maps destination names to open destinations."""
+        self.run_id = str(uuid.uuid4())
+        self._store = store
+        self._links = links
+        self._options = options
+        self._reporter = reporter
+        self._stop = stop
+        self._failed = threading.Event()
+
+    def execute(self, syncs: Sequence[Sync], skip: Mapping[str, str]) -> list[SyncResult]:
+        """Run the syncs; `skip` maps names of syncs that do not run to the reason. Results come in the order of `syncs`."""
+        self._store.prepare()
+        results: dict[str, SyncResult] = {}
+        by_destination: dict[str, list[Sync]] = {}
+        for sync in in_order(syncs):
+            by_destination.setdefault(sync.spec.destination, []).append(sync)
+
+        def run_destination(own: list[Sync]) -> None:
+            for sync in own:
+                results[sync.name] = self._one(sync, skip.get(sync.name))
+
+        if not by_destination:
+            return []
+        with ThreadPoolExecutor(len(by_destination), thread_name_prefix="revetl-sync") as pool:
+            for future in [pool.submit(run_destination, own) for own in by_destination.values()]:
+                future.result()
+        return [results[sync.name] for sync in syncs]
+
+    def _one(self, sync: Sync, skip: str | None) -> SyncResult:
+        result = SyncResult(sync)
+        if skip is None and (self._stop.is_set() or (self._options.fail_fast and self._failed.is_set())):
+            skip = "the run was stopped" if self._stop.is_set() else "an earlier sync failed (--fail-fast)"
+        if skip is not None:
+            result.status, result.message = "skipped", skip
+            self._reporter.finished(result)
+            return result
+        self._reporter.started(sync)
+        started = time.monotonic()
+        link = self._links[sync.spec.destination]
+        before = link.pacer.requests
+        began = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime())
+        try:
+            SyncRun(self._store, link, self._options, self._reporter, self._stop, self.run_id, result).execute()
+        except RevetlError as error:
+            result.status, result.message = "error", str(error)
+        result.seconds = time.monotonic() - started
+        result.requests = link.pacer.requests - before
+        if result.status in ("error", "partial"):
+            self._failed.set()
+        if result.account is not None and not self._options.dry_run:
+            self._store.record_run(self._history(result, began))
+        self._reporter.finished(result)
+        return result
+
+    def _history(self, result: SyncResult, began: str) -> dict[str, object]:
+        sync, totals = result.sync, result.totals
+        return {
+            "run_id": self.run_id,
+            "sync": sync.name,
+            "account": result.account.id if result.account else None,
+            "model": sync.source.unique_id,
+            "destination": sync.spec.destination,
+            "object": sync.spec.object,
+            "mode": sync.spec.mode.value,
+            "target": self._store.session.target,
+            "status": result.status,
+            "model_rows": result.model_rows,
+            "planned": result.planned,
+            "created": totals.created,
+            "updated": totals.updated,
+            "deleted": totals.deleted,
+            "unchanged": result.unchanged,
+            "invalid": sum(result.invalid.values()),
+            "rejected": totals.rejected + totals.unknown,
+            "held": result.held,
+            "skipped": result.guarded,
+            "not_attempted": result.not_attempted,
+            "requests": result.requests,
+            "started_at": began,
+            "message": result.message,
+            "dbt_invocation_id": self._options.dbt_invocation_id,
+            "revetl_version": __version__,
+        }
+
+
+def in_order(syncs: Iterable[Sync]) -> list[Sync]:
+    """Syncs so that what others look up comes first; otherwise as declared. Cycles were refused when the project was loaded."""
+    pending = list(syncs)
+    ordered: list[Sync] = []
+    while pending:
+        wanted = {s.name: _parents(s, pending) for s in pending}
+        ready = [s for s in pending if not wanted[s.name]] or pending[:1]
+        ordered += ready
+        pending = [s for s in pending if s not in ready]
+    return ordered
+
+
+def _parents(sync: Sync, others: Iterable[Sync]) -> list[Sync]:
+    objects = {m.lookup.object for m in sync.spec.fields.values() if m.lookup is not None}
+    return [
+        o for o in others if o is not sync and o.spec.destination == sync.spec.destination and o.spec.object in objects
+    ]

@@ -1,0 +1,395 @@
+"""One plan to its end: pages of the plan, batches in flight, outcomes in the journal and in the ledger."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from operator import itemgetter
+
+import msgspec
+
+from revetl_dbt.destinations.base import Change, DestinationError, Limits, ObjectType, Operation, Outcome, Status
+from revetl_dbt.engine.delivery import Delivery, Interrupted
+from revetl_dbt.engine.journal import Journal
+from revetl_dbt.engine.mapping import Mapper, Row
+from revetl_dbt.engine.prepare import Preparation
+from revetl_dbt.spec.models import Mode, OnRemoved, SyncSpec
+from revetl_dbt.warehouse.ledger import Group, Ledger, PlanSummary, Range, Result
+
+FLUSH_SECONDS = 2.0
+FLUSH_RESULTS = 10_000
+RENEW_SECONDS = 30.0
+RELEASE_SECONDS = 0.3
+# A record that another row takes over must be let go before it is taken.
+ORDER = ("delete", "clear", "update", "create")
+
+
+@dataclass(slots=True)
+class Totals:
+    """Rows by what became of them."""
+
+    created: int = 0
+    updated: int = 0
+    deleted: int = 0
+    unchanged: int = 0
+    rejected: int = 0
+    unknown: int = 0
+    reasons: Counter[str] = field(default_factory=Counter)
+    examples: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def accepted(self) -> int:
+        """Rows that the destination now holds as they are."""
+        return self.created + self.updated + self.deleted + self.unchanged
+
+    @property
+    def done(self) -> int:
+        """Rows with an outcome."""
+        return self.accepted + self.rejected + self.unknown
+
+
+@dataclass(slots=True)
+class _Finished:
+    """What a worker reports of a batch."""
+
+    range: Range
+    counts: Counter[Status]
+    results: list[Result]
+    stopped: DestinationError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """What the sender needs of the run's lease: renew it, and be told (by LeaseHeldError) when it is lost."""
+
+    renew: Callable[[], None]
+
+
+class Sender:
+    """Sends the plan of one sync. Not reusable."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        kind: ObjectType,
+        mapper: Mapper,
+        preparation: Preparation,
+        delivery: Delivery,
+        journal: Journal,
+        *,
+        plan_id: str,
+        run_id: str,
+        concurrency: int,
+        stop: threading.Event,
+        lease: Lease,
+        release: Callable[[], None],
+        progress: Callable[[int], None],
+    ) -> None:
+        self.totals = Totals()
+        self.stopped: DestinationError | None = None
+        self._ledger = ledger
+        self._spec = ledger.layout.sync.spec
+        self._match_bits = sum(field.bit for field in ledger.layout.fields if field.match)
+        self._kind = kind
+        self._mapper = mapper
+        self._preparation = preparation
+        self._delivery = delivery
+        self._journal = journal
+        self._plan_id = plan_id
+        self._run_id = run_id
+        self._workers = 1 if kind.ordered or self._spec.mode is Mode.APPEND else concurrency
+        self._stop = stop
+        self._lease = lease
+        self._release = release
+        self._progress = progress
+        self._finished: queue.SimpleQueue[_Finished | _Crashed] = queue.SimpleQueue()
+        self._open: dict[Range, None] = {}
+        self._ranges: list[Range] = []
+        self._results: list[Result] = []
+        self._flushed = self._renewed = time.monotonic()
+
+    def send(self, plan: PlanSummary, *, skip: Sequence[str] = ()) -> None:
+        """Send every group of the plan except the operations in `skip`. What is not attempted stays for the next run.
+
+        Afterwards `totals` counts the outcomes and `stopped` says why it ended early. Raises what a bug raises, after
+        everything known was recorded.
+        """
+        self._journal.start(self._plan_id, self._run_id)
+        groups = sorted((g for g in plan.groups if g.op in ORDER and g.op not in skip), key=lambda g: ORDER.index(g.op))
+        with ThreadPoolExecutor(self._workers, thread_name_prefix="revetl-send") as pool:
+            try:
+                for group in groups:
+                    self._send_group(pool, group)
+                    self._drain()
+            finally:
+                self._settle()
+        self._journal.finish()
+
+    # -- the sync's own thread ---------------------------------------------------------------------
+
+    def _send_group(self, pool: ThreadPoolExecutor, group: Group) -> None:
+        operation = operation_for(self._spec, self._kind, group.op)
+        for rows in _batches(self._ledger.pages(group), self._kind.operations[operation].records):
+            while len(self._open) >= 2 * self._workers:
+                self._take()
+            if self.stopped is not None or self._stop.is_set():
+                return
+            batch = Range(group.op, rows[0][0], rows[-1][0])
+            self._open[batch] = None
+            pool.submit(self._work, batch, operation, rows)
+            while not self._finished.empty():
+                self._take()
+            self._keep_up()
+
+    def _drain(self) -> None:
+        while self._open:
+            self._take()
+            self._keep_up()
+
+    def _settle(self) -> None:
+        """Wait for what is in flight and record everything, whatever happened."""
+        if self._open:
+            self._stop.set()
+        failure: BaseException | None = None
+        while self._open:
+            try:
+                self._take()
+            except Exception as error:  # noqa: BLE001 - recorded first, raised after the flush
+                failure = error
+        self._flush()
+        if failure is not None:
+            raise failure
+
+    def _take(self) -> None:
+        """Account for one finished batch; waits for it."""
+        while True:
+            try:
+                finished = self._finished.get(timeout=RELEASE_SECONDS)
+                break
+            except queue.Empty:
+                self._release()
+                self._keep_up()
+        if isinstance(finished, _Crashed):
+            del self._open[finished.range]
+            raise finished.error
+        del self._open[finished.range]
+        self._count(finished)
+        self._ranges.append(finished.range)
+        self._results += finished.results
+        if finished.stopped is not None and self.stopped is None:
+            self.stopped = finished.stopped
+        self._progress(self.totals.done)
+
+    def _count(self, finished: _Finished) -> None:
+        totals = self.totals
+        for status, rows in finished.counts.items():
+            name = _COUNTED.get(status) or _BY_OPERATION[finished.range.op]
+            setattr(totals, name, getattr(totals, name) + rows)
+        for result in finished.results:
+            if result.status in ("rejected", "unknown"):
+                reason = result.code or result.message or result.status
+                totals.reasons[reason] += 1
+                totals.examples.setdefault(reason, result.message or reason)
+
+    def _keep_up(self) -> None:
+        now = time.monotonic()
+        if self._ranges and (now - self._flushed >= FLUSH_SECONDS or len(self._results) >= FLUSH_RESULTS):
+            self._flush()
+        if now - self._renewed >= RENEW_SECONDS:
+            self._lease.renew()
+            self._renewed = now
+
+    def _flush(self) -> None:
+        if self._ranges:
+            self._ledger.fold(_merged(self._ranges), self._results, self._run_id)
+            self._journal.compact(self._plan_id, self._run_id, list(self._open))
+            self._ranges, self._results = [], []
+        self._flushed = time.monotonic()
+
+    # -- workers -------------------------------------------------------------------------------------
+
+    def _work(self, batch: Range, operation: Operation, rows: Sequence[Row]) -> None:
+        try:
+            self._finished.put(self._deliver(batch, operation, rows))
+        except BaseException as error:  # noqa: BLE001 - handed to the sync's own thread, which raises it
+            self._finished.put(_Crashed(batch, error))
+
+    def _deliver(self, batch: Range, operation: Operation, rows: Sequence[Row]) -> _Finished:
+        self._journal.sent(batch, durable=operation not in self._kind.idempotent)
+        outcomes: list[Outcome] = []
+        stopped: DestinationError | None = None
+        try:
+            outcomes = self._outcomes(batch.op, operation, rows)
+        except Interrupted as stop:
+            outcomes, stopped = stop.outcomes, stop.cause
+        finished = _finished(batch, rows, outcomes, stopped)
+        self._journal.done(batch, finished.results)
+        return finished
+
+    def _outcomes(self, op: str, operation: Operation, rows: Sequence[Row]) -> list[Outcome]:
+        """Outcomes of rows. Raises Interrupted with those that are known when the destination stops."""
+        known: list[Outcome] = []
+        for how, part in self._parts(op, operation, rows):
+            partial = op == "update" and how is Operation.UPDATE and self._kind.partial_updates
+            changes, refused = self._mapper.changes(part, creating=op == "create", partial=partial)
+            known += refused
+            try:
+                known += self._revived(op, how, part, self._sent(how, changes))
+            except Interrupted as stop:
+                raise Interrupted(stop.cause, [*known, *stop.outcomes]) from stop
+        return known
+
+    def _parts(self, op: str, operation: Operation, rows: Sequence[Row]) -> Iterator[tuple[Operation, Sequence[Row]]]:
+        """Rows by how they are sent: one whose match value changed, and whose id is unknown, can only be written as a new record."""
+        if op != "update" or self._spec.mode is not Mode.UPSERT or operation is Operation.UPSERT:
+            yield operation, rows
+            return
+        moved = [row for row in rows if row[1] is None and row[2] is not None and row[2] & self._match_bits]
+        if moved:
+            gone = {row[0] for row in moved}
+            yield Operation.UPSERT, moved
+            rows = [row for row in rows if row[0] not in gone]
+        if rows:
+            yield operation, rows
+
+    def _sent(self, operation: Operation, changes: Sequence[Change]) -> list[Outcome]:
+        outcomes: list[Outcome] = []
+        if self._preparation.needed and operation not in (Operation.DELETE, Operation.ARCHIVE):
+            try:
+                changes, outcomes = self._preparation.settle(operation, changes)
+            except DestinationError as error:
+                raise Interrupted(error, []) from error
+        for part in _within(changes, self._kind.operations[operation], outcomes):
+            try:
+                outcomes += self._delivery.deliver(operation, part)
+            except Interrupted as stop:
+                raise Interrupted(stop.cause, [*outcomes, *stop.outcomes]) from stop
+        return outcomes
+
+    def _revived(self, op: str, operation: Operation, rows: Sequence[Row], outcomes: list[Outcome]) -> list[Outcome]:
+        """Records that were updated or removed and are not there: deletes are done, upserts are sent again as a whole."""
+        missing = {outcome.seq for outcome in outcomes if outcome.status is Status.MISSING}
+        if not missing:
+            return outcomes
+        others = [outcome for outcome in outcomes if outcome.seq not in missing]
+        if op in ("delete", "clear"):
+            status = Status.DELETED if op == "delete" else Status.UNCHANGED
+            return others + [Outcome(seq, status) for seq in sorted(missing)]
+        if (
+            self._spec.mode is Mode.UPSERT
+            and operation is not Operation.UPSERT
+            and Operation.UPSERT in self._kind.operations
+        ):
+            gone = [row for row in rows if row[0] in missing]
+            whole, refused = self._mapper.changes(gone, creating=True, partial=False)
+            try:
+                # The id that the ledger knows belongs to the record that is gone.
+                return others + refused + self._sent(Operation.UPSERT, [change._replace(id=None) for change in whole])
+            except Interrupted as stop:
+                raise Interrupted(stop.cause, [*others, *refused, *stop.outcomes]) from stop
+        reasons = {outcome.seq: outcome for outcome in outcomes}
+        return others + [
+            reasons[seq]._replace(status=Status.REJECTED, message=reasons[seq].message or "no record matches")
+            for seq in sorted(missing)
+        ]
+
+
+def operation_for(spec: SyncSpec, kind: ObjectType, op: str) -> Operation:
+    """What the vendor is asked to do for a plan row with operation `op`."""
+    if op == "create":
+        return {Mode.UPSERT: Operation.UPSERT, Mode.CREATE: Operation.CREATE, Mode.APPEND: Operation.APPEND}[spec.mode]
+    if op in ("update", "clear"):
+        return Operation.UPDATE if Operation.UPDATE in kind.operations else Operation.UPSERT
+    wanted = Operation.ARCHIVE if spec.on_removed is OnRemoved.ARCHIVE else Operation.DELETE
+    return wanted if wanted in kind.operations else Operation.ARCHIVE
+
+
+@dataclass(frozen=True, slots=True)
+class _Crashed:
+    """What a worker reports when it met a bug."""
+
+    range: Range
+    error: BaseException
+
+
+_COUNTED = {
+    Status.CREATED: "created",
+    Status.UPDATED: "updated",
+    Status.DELETED: "deleted",
+    Status.UNCHANGED: "unchanged",
+    Status.REJECTED: "rejected",
+    Status.UNKNOWN: "unknown",
+    Status.MISSING: "rejected",
+}
+_BY_OPERATION = {"create": "created", "update": "updated", "clear": "updated", "delete": "deleted"}
+
+
+def _finished(
+    batch: Range, rows: Sequence[Row], outcomes: Sequence[Outcome], stopped: DestinationError | None
+) -> _Finished:
+    counts = Counter(map(itemgetter(1), outcomes))
+    results: list[Result] = []
+    if stopped is None and all(status.accepted for status in counts) and not any(map(itemgetter(2), outcomes)):
+        return _Finished(batch, counts, results)
+    known_ids = {row[0]: row[1] for row in rows}
+    for seq, status, identity, code, message in outcomes:
+        if not status.accepted:
+            results.append(Result(seq, "unknown" if status is Status.UNKNOWN else "rejected", identity, code, message))
+        elif identity is not None and identity != known_ids[seq]:
+            results.append(Result(seq, "accepted", identity, None, None))
+    if stopped is not None:
+        answered = {outcome.seq for outcome in outcomes}
+        results += [Result(row[0], "not_attempted", None, None, None) for row in rows if row[0] not in answered]
+    return _Finished(batch, counts, results, stopped)
+
+
+def _batches(pages: Iterator[list[Row]], size: int) -> Iterator[list[Row]]:
+    rest: list[Row] = []
+    for page in pages:
+        rows = rest + page if rest else page
+        whole = len(rows) - len(rows) % size
+        for start in range(0, whole, size):
+            yield rows[start : start + size]
+        rest = rows[whole:]
+    if rest:
+        yield rest
+
+
+def _within(changes: Sequence[Change], limits: Limits, outcomes: list[Outcome]) -> Iterator[Sequence[Change]]:
+    """Parts that stay below the byte limit; a record that exceeds it by itself gets its rejection in `outcomes`."""
+    if limits.bytes is None:
+        if changes:
+            yield changes
+        return
+    part: list[Change] = []
+    filled = 0
+    for change in changes:
+        size = len(msgspec.json.encode([change.match, change.fields], enc_hook=str))
+        if size > limits.bytes:
+            message = f"the record takes {size} bytes, and a request may hold {limits.bytes}"
+            outcomes.append(Outcome(change.seq, Status.REJECTED, change.id, "record_too_large", message))
+            continue
+        if part and filled + size > limits.bytes:
+            yield part
+            part, filled = [], 0
+        part.append(change)
+        filled += size + 1
+    if part:
+        yield part
+
+
+def _merged(ranges: Sequence[Range]) -> list[Range]:
+    """The same rows in fewer ranges: neighbours of one operation become one."""
+    merged: list[Range] = []
+    for current in sorted(ranges):
+        last = merged[-1] if merged else None
+        if last is not None and last.op == current.op and current.seq_from <= last.seq_to + 1:
+            merged[-1] = Range(last.op, last.seq_from, max(last.seq_to, current.seq_to))
+        else:
+            merged.append(current)
+    return merged

@@ -1,0 +1,246 @@
+"""One sync of a run: recover, probe, plan, guard, send, record."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections.abc import Mapping, Sequence
+
+from revetl_dbt.destinations.base import Account, FieldInfo, ObjectType
+from revetl_dbt.engine import guards
+from revetl_dbt.engine.delivery import Delivery
+from revetl_dbt.engine.journal import Journal
+from revetl_dbt.engine.link import Link
+from revetl_dbt.engine.mapping import Mapper
+from revetl_dbt.engine.pacing import StoppedError
+from revetl_dbt.engine.prepare import Preparation
+from revetl_dbt.engine.result import Reporter, RunOptions, SyncResult
+from revetl_dbt.engine.sending import Lease, Sender, operation_for
+from revetl_dbt.errors import Diagnostic, InputError
+from revetl_dbt.nearest import did_you_mean
+from revetl_dbt.spec.models import Mode, Sync
+from revetl_dbt.spec.parse import check_columns
+from revetl_dbt.warehouse.layout import table_suffix
+from revetl_dbt.warehouse.ledger import Ledger, PlanSummary, Result, open_ledger
+from revetl_dbt.warehouse.store import Store
+
+
+class SyncRun:
+    """One sync of a run, from the probe to the last outcome. Fills in `result`."""
+
+    def __init__(
+        self,
+        store: Store,
+        link: Link,
+        options: RunOptions,
+        reporter: Reporter,
+        stop: threading.Event,
+        run_id: str,
+        result: SyncResult,
+    ) -> None:
+        self._store = store
+        self._link = link
+        self._options = options
+        self._reporter = reporter
+        self._stop = stop
+        self._run_id = run_id
+        self._result = result
+        self._sync = result.sync
+        self._spec = result.sync.spec
+
+    def execute(self) -> None:
+        """Raises RevetlError when the sync cannot go on."""
+        kind = self._link.destination.object_type(self._spec.object)
+        assert kind is not None  # checked when the project was loaded
+        account = self._result.account = self._link.account(self._store)
+        self._store.take_lease(self._sync.name, account.id, self._run_id)
+        try:
+            self._locked(kind, account)
+        finally:
+            self._store.release_lease(self._sync.name, account.id, self._run_id)
+
+    def _locked(self, kind: ObjectType, account: Account) -> None:
+        ledger = open_sync(self._store, self._sync, kind, account, full_refresh=self._options.full_refresh)
+        journal = Journal(self._options.journal_dir / f"{table_suffix(self._sync.name, account.id)}.jsonl")
+        self._recover(ledger, journal, kind)
+        if self._nothing_to_do(ledger):
+            return
+        plan = ledger.write_plan()
+        plan_id = str(uuid.uuid4())
+        self._store.set_plan(self._sync.name, account.id, plan_id)
+        self._describe_plan(plan)
+        held = self._guarded(plan)
+        self._reporter.planned(self._sync, self._result.planned - self._result.held - self._result.guarded)
+        if held is None:
+            return
+        if any(group.op in ("create", "update", "delete", "clear") and group.op not in held for group in plan.groups):
+            self._send(ledger, plan, held, kind, account, journal, plan_id)
+        self._conclude()
+        if self._result.not_attempted == 0:
+            ledger.drop_plan()
+
+    def _recover(self, ledger: Ledger, journal: Journal, kind: ObjectType) -> None:
+        """Give the ledger what a run that died had learned."""
+        left = journal.read()
+        if left is None:
+            return
+        if left.plan_id == self._store.plan_id(self._sync.name, ledger.account):
+            results = [result for entry in left.done for result in entry.results]
+            ranges = [entry.range for entry in left.done]
+            for batch in left.open:
+                operation = operation_for(self._spec, kind, batch.op)
+                if operation not in kind.idempotent:
+                    message = "the run was interrupted while this row was on its way"
+                    results += [Result(seq, "unknown", None, "interrupted", message) for seq in ledger.numbers(batch)]
+                    ranges.append(batch)
+            ledger.fold(ranges, results, left.run_id)
+            self._reporter.notice(f"Recovered {len(ranges)} batches of `{self._sync.name}` from an interrupted run")
+        journal.finish()
+
+    def _nothing_to_do(self, ledger: Ledger) -> bool:
+        """One query tells that every row of the model is what the destination accepted."""
+        if self._options.full_refresh:
+            return False
+        probe = ledger.probe()
+        removed = probe.removed_rows if ledger.layout.removal else 0
+        if probe.new_rows or probe.changed_rows or removed or probe.matched_rows != probe.matched_ledger_rows:
+            return False
+        self._result.model_rows = self._result.unchanged = probe.model_rows
+        self._result.status = "noop"
+        return True
+
+    def _describe_plan(self, plan: PlanSummary) -> None:
+        result = self._result
+        result.model_rows = plan.model_rows
+        result.invalid = {group.reason or "": group.rows for group in plan.groups if group.op == "invalid"}
+        result.held = plan.count("held")
+        result.planned = plan.count("create", "update", "delete", "clear", "held")
+        # Rows of the model that are in the plan for whatever reason are not unchanged; removals are rows of the ledger.
+        removals = 0 if self._spec.mode is Mode.DELETE else plan.count("delete", "clear")
+        held_removals = sum(g.rows for g in plan.groups if g.op == "held" and g.reason in ("delete", "clear"))
+        in_plan = result.planned - removals - (0 if self._spec.mode is Mode.DELETE else held_removals)
+        result.unchanged = plan.model_rows - sum(result.invalid.values()) - in_plan
+
+    def _guarded(self, plan: PlanSummary) -> tuple[str, ...] | None:
+        """The operations that a guard holds; None when it holds the whole sync."""
+        result = self._result
+        if self._sync.name in self._options.release:
+            return ()
+        limits = guards.effective(self._spec.guards, self._link.output.config.guards)
+        result.violations = list(guards.check(limits, plan, deletes_declared=self._spec.mode is Mode.DELETE))
+        if not result.violations:
+            return ()
+        reasons = "; ".join(f"guard `{v.guard}`: {v.reason}" for v in result.violations)
+        result.message = f"{reasons} (`--release {self._sync.name}` sends them once)"
+        if all(violation.removals_only for violation in result.violations):
+            result.guarded = plan.count(*guards.REMOVALS)
+            return guards.REMOVALS
+        result.guarded = result.planned - result.held
+        result.status = "error"
+        return None
+
+    def _send(
+        self,
+        ledger: Ledger,
+        plan: PlanSummary,
+        held: Sequence[str],
+        kind: ObjectType,
+        account: Account,
+        journal: Journal,
+        plan_id: str,
+    ) -> None:
+        described = self._link.described(kind)
+        check_fields(self._sync, kind, described)
+        destination, pacer = self._link.destination, self._link.pacer
+        namespace = uuid.uuid5(uuid.NAMESPACE_URL, f"revetl:{self._sync.name}:{account.id}")
+        sender = Sender(
+            ledger,
+            kind,
+            Mapper(ledger.layout, destination, described, self._store.session.adapter_type),
+            Preparation(self._sync, destination),
+            Delivery(destination, kind, pacer, namespace, self._options.retry),
+            journal,
+            plan_id=plan_id,
+            run_id=self._run_id,
+            concurrency=self._link.output.config.concurrency,
+            stop=self._stop,
+            lease=Lease(lambda: self._store.renew_lease(self._sync.name, account.id, self._run_id)),
+            release=self._store.release,
+            progress=lambda done: self._reporter.progress(self._sync, done),
+        )
+        self._result.totals = sender.totals
+        sender.send(plan, skip=held)
+        if sender.stopped is not None:
+            self._result.status = "error"
+            detail = "" if isinstance(sender.stopped, StoppedError) else f"{self._spec.destination}: "
+            self._result.message = f"{detail}{sender.stopped}"
+        elif self._stop.is_set():
+            self._result.status, self._result.message = "error", "the run was stopped"
+
+    def _conclude(self) -> None:
+        result = self._result
+        if result.status != "success":
+            return
+        if result.totals.rejected or result.totals.unknown or result.violations:
+            result.status = "partial"
+
+
+def open_sync(
+    store: Store, sync: Sync, kind: ObjectType, account: Account, *, full_refresh: bool = False, preview: bool = False
+) -> Ledger:
+    """The ledger of a sync, after its columns were checked against the relation. `preview`: with a plan table of its own.
+
+    Raises InputError when the relation is not there or lacks a column.
+    """
+    source = sync.source
+    columns = store.columns(source.database, source.schema, source.identifier)
+    if not columns:
+        raise InputError.single(
+            "relation-missing",
+            f"`{source.relation_name}`, which sync `{sync.name}` reads, is not in the warehouse",
+            path=sync.path,
+            line=sync.line,
+            hint=f"run `dbt build --select {source.name}` with this target",
+        )
+    problems = check_columns(sync, [name for name, _ in columns])
+    if problems:
+        raise InputError(problems)
+    facts = {
+        "account_name": account.name or account.id,
+        "destination": sync.spec.destination,
+        "destination_type": "",
+        "object": sync.spec.object,
+        "model": source.unique_id,
+    }
+    state = store.sync_states().get((sync.name, account.id))
+    return open_ledger(
+        store,
+        sync,
+        account.id,
+        state,
+        columns,
+        facts=facts,
+        match_ignores_case=kind.match_ignores_case,
+        full_refresh=full_refresh,
+        preview=preview,
+    )
+
+
+def check_fields(sync: Sync, kind: ObjectType, described: Mapping[str, FieldInfo]) -> None:
+    """Raises InputError for fields that the destination does not have or that cannot be written."""
+    if not described:
+        return
+    problems: list[Diagnostic] = []
+
+    def problem(code: str, summary: str, field_name: str, **more: str | None) -> None:
+        problems.append(Diagnostic(code, summary, sync.path, sync.line, f"{sync.name}.fields.{field_name}", **more))
+
+    for name in (*sync.spec.match, *sync.spec.fields):
+        info = described.get(name)
+        where = f"{sync.spec.destination}.{kind.name}"
+        if info is None:
+            problem("unknown-field", f"`{where}` has no field `{name}`", name, hint=did_you_mean(name, list(described)))
+        elif not info.writable and name not in sync.spec.match:
+            problem("read-only-field", f"Field `{name}` of `{where}` cannot be written", name)
+    if problems:
+        raise InputError(problems)

@@ -1,0 +1,246 @@
+"""Every import of dbt, in one place: opens a project's adapter and renders our macros through it.
+
+The names used here exist from dbt-core 1.8 to 1.12. Importing this module is cheap; opening a session costs about 1.5 s,
+most of it dbt's own imports.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from revetl_dbt.errors import InputError, WarehouseError
+
+PACKAGE = "revetl_dbt"
+
+
+@dataclass(frozen=True, slots=True)
+class DbtOptions:
+    """What picks project, profile and target, as on dbt's own command line; None means dbt's default."""
+
+    project_dir: Path
+    profiles_dir: Path | None = None
+    profile: str | None = None
+    target: str | None = None
+    vars: dict[str, Any] | None = None
+    threads: int | None = None
+
+
+class DbtSession:
+    """An open adapter with our macros loaded beside the user's own. Connections belong to the calling thread."""
+
+    def __init__(self, options: DbtOptions) -> None:
+        """Raises InputError when dbt cannot read the project or profile, WarehouseError when the adapter is not usable."""
+        self._adapter, self._config, self._error = _boot(options)
+        self._opened = False
+
+    @property
+    def adapter_type(self) -> str:
+        """dbt's name of the adapter, such as `duckdb`."""
+        return str(self._adapter.type())
+
+    @property
+    def database(self) -> str:
+        """The target's database."""
+        return str(self._config.credentials.database)
+
+    @property
+    def schema(self) -> str:
+        """The target's schema."""
+        return str(self._config.credentials.schema)
+
+    @property
+    def target(self) -> str:
+        """The name of the target."""
+        return str(self._config.target_name)
+
+    @property
+    def threads(self) -> int:
+        """dbt's number of threads for this target."""
+        return int(self._config.threads)
+
+    def variable(self, name: str, default: Any) -> Any:
+        """A dbt variable as `var(name, default)` would give it to the root project."""
+        return self._config.vars.vars_for(_RootNode(self._config.project_name), self.adapter_type).get(name, default)
+
+    def relation(self, schema: str, identifier: str) -> str:
+        """A table in the target's database, rendered and quoted as the adapter wants it."""
+        return str(self._adapter.Relation.create(database=self.database, schema=schema, identifier=identifier))
+
+    def relation_schema(self, schema: str) -> str:
+        """A schema in the target's database, rendered."""
+        return str(self._adapter.Relation.create(database=self.database, schema=schema).include(identifier=False))
+
+    def quote(self, name: str) -> str:
+        """A column name, quoted."""
+        return str(self._adapter.quote(name))
+
+    def setting(self, name: str) -> Any:
+        """A value of `settings:` in the profile's output (dbt-duckdb), or None."""
+        return (getattr(self._config.credentials, "settings", None) or {}).get(name)
+
+    def open_once(self, statements: Sequence[str]) -> None:
+        """Run statements the first time that this process opens its database, and after each `release`."""
+        if not self._opened:
+            for statement in statements:
+                self._adapter.connections.add_query(statement, auto_begin=False)
+            self._opened = True
+
+    def columns(self, database: str | None, schema: str, identifier: str) -> list[tuple[str, str]]:
+        """Name and type of each column of a relation, in order; empty when there is no such relation."""
+        relation = self._adapter.Relation.create(database=database, schema=schema, identifier=identifier)
+        with self._failures():
+            columns = self._adapter.get_columns_in_relation(relation)
+            self._end_transaction()
+        return [(str(column.name), str(column.data_type)) for column in columns]
+
+    def macro(self, name: str, **arguments: Any) -> Any:
+        """What a macro of ours (or the user's override of it) returns."""
+        with self._failures():
+            return self._adapter.execute_macro(name, project=PACKAGE, kwargs=arguments)
+
+    @contextmanager
+    def connection(self, name: str = "revetl") -> Iterator[None]:
+        """A connection of the calling thread for the statements inside."""
+        with self._failures(), self._adapter.connection_named(name):
+            yield
+
+    def fetch(self, sql: str) -> list[tuple[Any, ...]]:
+        """All rows of a small result or of one page, as the driver's own Python values."""
+        with self._failures():
+            if self.adapter_type in {"duckdb", "postgres", "redshift", "snowflake", "databricks", "spark"}:
+                _, cursor = self._adapter.connections.add_query(sql, auto_begin=False)
+                return (
+                    [tuple(row) for row in cursor.fetchall()]
+                    if self.adapter_type == "spark"
+                    else list(cursor.fetchall())
+                )
+            _, table = self._adapter.execute(sql, fetch=True)
+            return [tuple(row) for row in table.rows]
+
+    def run(self, statements: Sequence[str]) -> None:
+        """Execute statements in one transaction where the adapter has them; nothing is kept of a failed one."""
+        manager = self._adapter.connections
+        with self._failures():
+            if self.adapter_type not in {"duckdb", "postgres", "redshift"}:
+                for statement in statements:
+                    self._adapter.execute(statement)
+                return
+            manager.begin()
+            try:
+                for statement in statements:
+                    manager.add_query(statement, auto_begin=False, abridge_sql_log=True)
+            except BaseException:
+                manager.rollback_if_open()
+                raise
+            manager.commit()
+
+    def release(self) -> None:
+        """Give back what an idle process should not hold: DuckDB's lock on its file."""
+        if self.adapter_type == "duckdb":
+            manager = self._adapter.connections
+            manager.cleanup_all()
+            manager.close_all_connections()
+            gc.collect()
+            self._opened = False
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._adapter.connections.cleanup_all()
+        self.release()
+
+    def _end_transaction(self) -> None:
+        """dbt's own queries begin one, even to read."""
+        manager = self._adapter.connections
+        if manager.get_thread_connection().transaction_open:
+            manager.commit()
+
+    @contextmanager
+    def _failures(self) -> Iterator[None]:
+        try:
+            yield
+        except self._error as error:
+            raise WarehouseError(str(error).strip()) from error
+
+
+@dataclass(frozen=True, slots=True)
+class _RootNode:
+    """What dbt's variable lookup needs to know of the asking node."""
+
+    package_name: str
+
+
+def macro_project() -> Path:
+    """The dbt project that holds our macros: inside an installed wheel, else the root of the source tree."""
+    packaged = Path(str(files(PACKAGE))) / "dbt"
+    return packaged if packaged.is_dir() else packaged.parent.parent
+
+
+def _boot(options: DbtOptions) -> tuple[Any, Any, type[Exception]]:
+    from dbt_common.context import set_invocation_context
+    from dbt_common.events.event_manager import EventManager
+    from dbt_common.events.event_manager_client import ctx_set_event_manager
+    from dbt_common.exceptions import DbtBaseException
+
+    # An event manager without listeners: dbt would otherwise print to stdout, which is for our data.
+    ctx_set_event_manager(EventManager())
+    set_invocation_context(dict(os.environ))
+
+    from dbt.adapters.factory import get_adapter, register_adapter, reset_adapters
+    from dbt.cli.flags import Flags
+    from dbt.cli.types import Command
+    from dbt.config.runtime import RuntimeConfig, load_profile, load_project
+    from dbt.context.providers import generate_runtime_macro_context
+    from dbt.exceptions import UninstalledPackagesFoundError
+    from dbt.flags import set_flags
+    from dbt.mp_context import get_mp_context
+    from dbt.parser.manifest import ManifestLoader
+
+    arguments: dict[str, Any] = {
+        "project_dir": str(options.project_dir),
+        "vars": options.vars or {},
+        "partial_parse": False,
+    }
+    arguments |= {
+        name: value
+        for name, value in {
+            "profiles_dir": None if options.profiles_dir is None else str(options.profiles_dir),
+            "profile": options.profile,
+            "target": options.target,
+            "threads": options.threads,
+        }.items()
+        if value is not None
+    }
+    try:
+        flags = Flags.from_dict(Command.PARSE, arguments)
+        set_flags(flags)
+        profile = load_profile(flags.PROJECT_DIR, flags.VARS, flags.PROFILE, flags.TARGET, flags.THREADS)
+        project = load_project(flags.PROJECT_DIR, flags.VERSION_CHECK, profile, flags.VARS)
+        config = RuntimeConfig.from_parts(project, profile, flags)
+        reset_adapters()
+        register_adapter(config, get_mp_context())
+        adapter = get_adapter(config)
+        dependencies = dict(config.load_dependencies())
+        dependencies[PACKAGE] = config.new_project(str(macro_project()))
+        config.dependencies = dependencies
+        macros = ManifestLoader.load_macros(config, adapter.connections.set_query_header)
+    except UninstalledPackagesFoundError as error:
+        raise InputError.single(
+            "packages-missing",
+            "The project's dbt packages are not installed",
+            path=options.project_dir,
+            hint="run `dbt deps`",
+        ) from error
+    except DbtBaseException as error:
+        raise InputError.single(
+            "dbt-config", f"dbt cannot read the project: {str(error).strip()}", path=options.project_dir
+        ) from error
+    adapter.set_macro_resolver(macros)
+    adapter.set_macro_context_generator(generate_runtime_macro_context)
+    return adapter, config, DbtBaseException

@@ -1,0 +1,275 @@
+"""One sync in the warehouse: its ledger, its plan, and the fold of outcomes into the ledger."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import msgspec
+
+from revetl_dbt.errors import Diagnostic, InputError, WarehouseError
+from revetl_dbt.spec.models import Sync
+from revetl_dbt.warehouse.layout import Layout, Tables, checksum, draft, restored, table_suffix, typed
+from revetl_dbt.warehouse.reader import PAGE_ROWS
+from revetl_dbt.warehouse.store import Store, SyncState
+from revetl_dbt.warehouse.types import is_binary
+
+RESULT_ROWS_PER_STATEMENT = 5_000
+
+
+class Result(NamedTuple):
+    """An outcome as the warehouse is told of it; status is accepted, rejected or unknown."""
+
+    seq: int
+    status: str
+    id: str | None
+    code: str | None
+    message: str | None
+
+
+class Range(NamedTuple):
+    """Plan rows of one operation by their numbers, both ends included."""
+
+    op: str
+    seq_from: int
+    seq_to: int
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """How model and ledger compare, without a plan."""
+
+    model_rows: int
+    ledger_rows: int
+    new_rows: int
+    changed_rows: int
+    removed_rows: int
+    matched_rows: int
+    matched_ledger_rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Plan rows with the same operation and reason."""
+
+    op: str
+    reason: str | None
+    rows: int
+    seq_from: int
+    seq_to: int
+
+
+@dataclass(frozen=True, slots=True)
+class PlanSummary:
+    """What a materialised plan holds."""
+
+    groups: tuple[Group, ...]
+    model_rows: int
+    ledger_rows: int
+
+    def count(self, *ops: str) -> int:
+        """Rows with one of the operations."""
+        return sum(group.rows for group in self.groups if group.op in ops)
+
+
+class Ledger:
+    """The state of one sync and account. Opened by `open_ledger`; every method opens the calling thread's connection itself."""
+
+    def __init__(self, store: Store, layout: Layout, account: str) -> None:
+        self.store = store
+        self.layout = layout
+        self.account = account
+        self._argument = layout.as_argument()
+
+    def probe(self) -> Probe:
+        """Compare model and ledger in one query."""
+        row = self.store.query(self._sql("revetl_probe"))[0]
+        return Probe(*(int(value) for value in row))
+
+    def write_plan(self) -> PlanSummary:
+        """Materialise the plan and say what is in it."""
+        self.store.execute([self._sql("revetl_drop_plan")])
+        self.store.execute([self._sql("revetl_plan")])
+        return self.summary()
+
+    def summary(self) -> PlanSummary:
+        """What the plan that was last written holds."""
+        groups: list[Group] = []
+        sizes = {"model_rows": 0, "ledger_rows": 0}
+        for op, reason, rows, seq_from, seq_to in self.store.query(self._sql("revetl_plan_summary")):
+            if op in sizes:
+                sizes[op] = int(rows)
+            else:
+                groups.append(Group(op, reason, int(rows), int(seq_from), int(seq_to)))
+        return PlanSummary(tuple(groups), sizes["model_rows"], sizes["ledger_rows"])
+
+    def pages(self, group: Group) -> Iterator[list[tuple[Any, ...]]]:
+        """The group's plan rows, in order: (number, destination id, changed flags..., keys..., fields...) as the driver delivers them."""
+        for start in range(group.seq_from - 1, group.seq_to, PAGE_ROWS):
+            sql = self._sql("revetl_page", op=group.op, seq_from=start, seq_to=min(start + PAGE_ROWS, group.seq_to))
+            rows = self.store.query(sql)
+            if rows:
+                yield rows
+
+    def sample(self, limit_each: int) -> list[tuple[Any, ...]]:
+        """Up to `limit_each` plan rows of each operation and reason: (op, reason, changed flags..., keys..., (new, old) of each field...)."""
+        rows = self.store.query(self._sql("revetl_plan_sample", limit_each=limit_each))
+        return [row[:-1] for row in rows]
+
+    def fold(self, ranges: Sequence[Range], results: Sequence[Result], run_id: str) -> None:
+        """Record what became of plan rows: those in `ranges` without another result were accepted. Doing it again changes nothing."""
+        if not ranges:
+            return
+        tables = self.layout.tables
+        plain = [[r.op, r.seq_from, r.seq_to] for r in ranges]
+        statements = [f"delete from {tables.results}", *self._load(results)]
+        statements += self._macro("revetl_fold", ranges=plain, run_id=run_id)
+        if any(result.status != "accepted" for result in results):
+            statements += self._macro(
+                "revetl_outcomes",
+                ranges=plain,
+                run_id=run_id,
+                sync=self.layout.sync.name,
+                account=self.account,
+                relation=self.store.tables["revetl_outcomes"],
+            )
+        self.store.execute(statements)
+
+    def numbers(self, batch: Range) -> list[int]:
+        """The numbers of the plan rows in a range."""
+        return [int(row[0]) for row in self.store.query(self._sql("revetl_numbers", batch=list(batch)))]
+
+    def drop_plan(self) -> None:
+        """Remove the plan when nothing of it is left to do."""
+        self.store.execute([self._sql("revetl_drop_plan")])
+
+    def _load(self, results: Sequence[Result]) -> Iterator[str]:
+        for start in range(0, len(results), RESULT_ROWS_PER_STATEMENT):
+            part = results[start : start + RESULT_ROWS_PER_STATEMENT]
+            packed = base64.b64encode(msgspec.json.encode([[str(r.seq), *r[1:]] for r in part])).decode()
+            rows = [] if self.store.session.adapter_type in {"duckdb", "postgres"} else [list(r) for r in part]
+            yield str(
+                self.store.session.macro(
+                    "revetl_load_results", relation=self.layout.tables.results, rows=rows, base64=packed
+                )
+            )
+
+    def _sql(self, macro: str, **arguments: Any) -> str:
+        return str(self._macro(macro, **arguments))
+
+    def _macro(self, macro: str, **arguments: Any) -> Any:
+        return self.store.session.macro(macro, s=self._argument, **arguments)
+
+
+def open_ledger(
+    store: Store,
+    sync: Sync,
+    account: str,
+    state: SyncState | None,
+    relation_columns: Sequence[tuple[str, str]],
+    *,
+    facts: dict[str, str],
+    match_ignores_case: bool = False,
+    full_refresh: bool = False,
+    preview: bool = False,
+) -> Ledger:
+    """The ledger of a sync at an account, created or widened to what is declared now.
+
+    `relation_columns` are the names and types of the model's columns, `facts` what the table of syncs is to say beside (destination, object, ...).
+    `preview` gives the plan a table of its own, so that a run that is under way keeps its plan. Raises InputError for columns that cannot be sent.
+    """
+    session = store.session
+    columns = {name.lower(): name for name, _ in relation_columns}
+    tables = _tables(store, sync, account, preview)
+    layout = draft(
+        sync,
+        tables,
+        columns,
+        session.macro,
+        session.quote,
+        match_ignores_case=match_ignores_case,
+        full_refresh=full_refresh,
+    )
+    current = checksum(layout, relation_columns)
+    if state is not None and state.checksum == current:
+        return Ledger(store, restored(layout, state.layout), account)
+    layout = _with_types(store, layout)
+    ledger = Ledger(store, layout, account)
+    with store.connection():
+        session.run(ledger._macro("revetl_create_ledger"))
+        _widen(store, layout)
+    store.save_sync(
+        sync.name,
+        account,
+        {
+            **facts,
+            "ledger": tables.ledger,
+            "plan_id": state.plan_id if state else None,
+            "checksum": current,
+            "layout": layout.columns_json(),
+        },
+    )
+    return ledger
+
+
+def _tables(store: Store, sync: Sync, account: str, preview: bool) -> Tables:
+    suffix = table_suffix(sync.name, account)
+    names = ("ledger", "rejected", "preview" if preview else "plan", "results")
+    return Tables(sync.source.relation_name, *(store.relation(f"{name}__{suffix}") for name in names))
+
+
+def _with_types(store: Store, layout: Layout) -> Layout:
+    """Ask the engine what types the keys and fields have, through an empty table."""
+    session = store.session
+    identifier = f"shape__{table_suffix(layout.sync.name, layout.tables.ledger)}"
+    relation = store.relation(identifier)
+    with store.connection():
+        try:
+            session.run(session.macro("revetl_shape", s=layout.as_argument(), relation=relation))
+        except WarehouseError as error:
+            raise InputError.single(
+                "sql-error",
+                f"The warehouse refuses the expressions of sync `{layout.sync.name}`: {_first_lines(str(error))}",
+                path=layout.sync.path,
+                line=layout.sync.line,
+                hint="check `where`, the `sql` of the fields and the column names; `revetl debug` shows the connection",
+            ) from error
+        shape = {name.lower(): kind for name, kind in session.columns(session.database, store.schema, identifier)}
+        session.run([f"drop table if exists {relation}"])
+    binary = [column for column in (*layout.keys, *layout.fields) if is_binary(shape[column.name])]
+    if binary:
+        raise InputError(
+            [
+                Diagnostic(
+                    "binary-column",
+                    f"`{column.label}` of sync `{layout.sync.name}` is {shape[column.name]}: bytes cannot be sent",
+                    layout.sync.path,
+                    layout.sync.line,
+                    hint="encode it in the model, for example as base64 or hexadecimal text",
+                )
+                for column in binary
+            ]
+        )
+    return typed(layout, shape, session.adapter_type, str(session.macro("revetl_text_type")), session.macro)
+
+
+def _widen(store: Store, layout: Layout) -> None:
+    """Add to existing tables the columns of fields that were mapped since they were made."""
+    session = store.session
+    for relation in (layout.tables.ledger, layout.tables.rejected):
+        identifier = relation.rsplit(".", 1)[-1].strip('"`[]')
+        present = {name.lower() for name, _ in session.columns(session.database, store.schema, identifier)}
+        missing = [column for column in layout.as_argument()["fields"] if column["name"] not in present]
+        if missing:
+            session.run(session.macro("revetl_add_columns", relation=relation, columns=missing))
+
+
+def _first_lines(text: str) -> str:
+    lines = [
+        line.strip()
+        for line in text.splitlines()
+        if line.strip() and not line.startswith(("Runtime Error", "Database Error"))
+    ]
+    return " ".join(lines[:3])

@@ -1,0 +1,272 @@
+"""The tables that all syncs share, in the schema `<target schema>_revetl`: who syncs where, runs, leases, known accounts."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from revetl_dbt.destinations.base import Account
+from revetl_dbt.errors import LeaseHeldError, WarehouseError
+from revetl_dbt.warehouse.dbt_api import DbtSession
+
+FORMAT = 1
+LEASE_SECONDS = 120
+SHARED_TABLES = ("revetl_syncs", "revetl_accounts", "revetl_runs", "revetl_batches", "revetl_outcomes", "revetl_leases")
+MEMORY_LIMIT = "100MB"
+LOCK_WAIT_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class SyncState:
+    """What an earlier run wrote down about a sync and account."""
+
+    plan_id: str | None
+    checksum: str
+    layout: str
+
+
+class Store:
+    """The state of a project's syncs in the warehouse. One per process; every method opens the calling thread's connection itself."""
+
+    def __init__(self, session: DbtSession, *, notice: Callable[[str], None] = lambda text: None) -> None:
+        """`notice` is told of waits that a person should know of."""
+        self.session = session
+        self.schema: str = str(session.variable("revetl_schema", None) or f"{session.schema}_revetl")
+        self.tables = {name: session.relation(self.schema, name) for name in SHARED_TABLES}
+        self._notice = notice
+        self._prepared = False
+        self._lock = threading.Lock()
+        self._users = 0
+
+    def relation(self, identifier: str) -> str:
+        """A table of ours, rendered."""
+        return self.session.relation(self.schema, identifier)
+
+    @contextmanager
+    def connection(self) -> Iterator[None]:
+        """A connection of the calling thread. Waits for a DuckDB file that another process holds. Raises WarehouseError after 30 s."""
+        deadline = time.monotonic() + LOCK_WAIT_SECONDS
+        told = False
+        while True:
+            opened = False
+            try:
+                with self._counted(), self.session.connection():
+                    with self._lock:
+                        self._open_session()
+                    opened = True
+                    yield
+                    return
+            except WarehouseError as error:
+                if opened or "Conflicting lock" not in str(error):
+                    raise
+                if time.monotonic() > deadline:
+                    raise WarehouseError(_lock_message(str(error), waited=True)) from error
+                if not told:
+                    self._notice(_lock_message(str(error), waited=False))
+                    told = True
+            time.sleep(0.25)
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        with self._lock:
+            self._users += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._users -= 1
+
+    def _open_session(self) -> None:
+        if self.session.adapter_type == "duckdb":
+            self.session.open_once(self.session.macro("revetl_session_settings", memory_limit=self._memory_limit()))
+
+    def _memory_limit(self) -> str:
+        return str(
+            self.session.variable("revetl_duckdb_memory_limit", None)
+            or self.session.setting("memory_limit")
+            or MEMORY_LIMIT
+        )
+
+    def prepare(self) -> None:
+        """Create our schema and shared tables where they are missing. Raises WarehouseError when the role may not."""
+        if self._prepared:
+            return
+        with self.connection():
+            missing = not self.session.columns(self.session.database, self.schema, "revetl_leases")
+            if missing:
+                schema = self.session.relation_schema(self.schema)
+                try:
+                    self.session.run(self.session.macro("revetl_create_shared", schema=schema, tables=self.tables))
+                except WarehouseError as error:
+                    raise WarehouseError(
+                        f"Cannot create the state tables in schema `{self.schema}`: {error}\n"
+                        f"  hint: grant the target's role the right to create it, or name another schema with the dbt variable `revetl_schema`"
+                    ) from error
+        self._prepared = True
+
+    def sync_states(self) -> dict[tuple[str, str], SyncState]:
+        """What is written down, by (sync, account)."""
+        rows = self.query(f"select sync, account, plan_id, checksum, layout from {self.tables['revetl_syncs']}")
+        return {
+            (sync, account): SyncState(plan_id, checksum, layout) for sync, account, plan_id, checksum, layout in rows
+        }
+
+    def save_sync(self, sync: str, account: str, values: Mapping[str, Any]) -> None:
+        """Write down a sync's state, replacing what there was."""
+        row = {"sync": sync, "account": account, **values, "state_format": FORMAT}
+        self.execute(
+            [
+                f"delete from {self.tables['revetl_syncs']} where sync = {self.literal(sync)} and account = {self.literal(account)}",
+                self.insert("revetl_syncs", row, "updated_at"),
+            ]
+        )
+
+    def plan_id(self, sync: str, account: str) -> str | None:
+        """The plan that was last materialised for a sync."""
+        state = self.sync_states().get((sync, account))
+        return None if state is None else state.plan_id
+
+    def set_plan(self, sync: str, account: str, plan_id: str) -> None:
+        """Write down which plan is materialised for a sync."""
+        where = f"sync = {self.literal(sync)} and account = {self.literal(account)}"
+        self.execute([f"update {self.tables['revetl_syncs']} set plan_id = {self.literal(plan_id)} where {where}"])
+
+    def columns(self, database: str | None, schema: str, identifier: str) -> list[tuple[str, str]]:
+        """Name and type of each column of a relation; empty when there is none."""
+        with self.connection():
+            return self.session.columns(database, schema, identifier)
+
+    def release(self) -> None:
+        """Let other processes have the DuckDB file while nothing is read or written; does nothing while another thread does."""
+        with self._lock:
+            if self._users == 0:
+                self.session.release()
+
+    def known_account(self, fingerprint: str) -> Account | None:
+        """The account that these credentials opened before."""
+        rows = self.query(
+            f"select account, account_name, url from {self.tables['revetl_accounts']} where fingerprint = {self.literal(fingerprint)}"
+        )
+        return Account(*rows[0]) if rows else None
+
+    def save_account(self, fingerprint: str, account: Account) -> None:
+        """Remember whose account these credentials open."""
+        row = {"fingerprint": fingerprint, "account": account.id, "account_name": account.name, "url": account.url}
+        self.execute([self.insert("revetl_accounts", row, "seen_at")])
+
+    def requests_today(self, destination: str) -> int:
+        """Requests that finished runs of today (UTC) have sent to a destination."""
+        today = time.strftime("%Y-%m-%d 00:00:00", time.gmtime())
+        rows = self.query(
+            f"select coalesce(sum(requests), 0) from {self.tables['revetl_runs']}"
+            f" where destination = {self.literal(destination)} and finished_at >= '{today}'"
+        )
+        return int(rows[0][0])
+
+    def take_lease(self, sync: str, account: str, run_id: str) -> None:
+        """Hold the sync for this run. Raises LeaseHeldError when another run holds it."""
+        where = f"sync = {self.literal(sync)} and account = {self.literal(account)}"
+        table = self.tables["revetl_leases"]
+        with self.connection():
+            held = self.session.fetch(f"select run_id, holder from {table} where {where}")
+            if held and _is_dead(str(held[0][1])):
+                self.session.run([f"delete from {table} where {where} and run_id = {self.literal(held[0][0])}"])
+            arguments = {"relation": table, "sync": sync, "account": account, "run_id": run_id}
+            try:
+                self.session.run(
+                    self.session.macro("revetl_take_lease", **arguments, holder=_holder(), seconds=LEASE_SECONDS)
+                )
+            except WarehouseError:
+                # Two runs inserted at once and the engine let one through: who it was stands in the table.
+                if not self.session.fetch(f"select 1 from {table} where {where}"):
+                    raise
+            rows = self.session.fetch(f"select run_id, holder, acquired_at, expires_at from {table} where {where}")
+        if not rows or rows[0][0] != run_id:
+            _, holder, since, until = rows[0] if rows else (None, "another run", "just now", "soon")
+            raise LeaseHeldError(
+                f"Sync `{sync}` is being sent by another run ({holder}, since {since} UTC); its lease ends at {until} UTC unless it is renewed"
+            )
+
+    def renew_lease(self, sync: str, account: str, run_id: str) -> None:
+        """Keep holding the sync. Raises LeaseHeldError when the lease was lost."""
+        table = self.tables["revetl_leases"]
+        arguments = {"relation": table, "sync": sync, "account": account, "run_id": run_id}
+        with self.connection():
+            self.session.run([self.session.macro("revetl_renew_lease", **arguments, seconds=LEASE_SECONDS)])
+            mine = self.session.fetch(
+                f"select 1 from {table} where sync = {self.literal(sync)} and account = {self.literal(account)} and run_id = {self.literal(run_id)}"
+            )
+        if not mine:
+            raise LeaseHeldError(f"The lease of sync `{sync}` was lost to another run; nothing more is sent")
+
+    def release_lease(self, sync: str, account: str, run_id: str) -> None:
+        """Let others send the sync."""
+        with self.connection():
+            self.session.run(
+                [
+                    self.session.macro(
+                        "revetl_drop_lease",
+                        relation=self.tables["revetl_leases"],
+                        sync=sync,
+                        account=account,
+                        run_id=run_id,
+                    )
+                ]
+            )
+
+    def record_run(self, row: Mapping[str, Any]) -> None:
+        """Add a finished run of a sync to the history; `started_at` is UTC without zone."""
+        self.execute([self.insert("revetl_runs", row, "finished_at")])
+
+    def insert(self, table: str, row: Mapping[str, Any], now: str) -> str:
+        """An insert of one row; column `now` gets the warehouse's clock."""
+        names = [*row, now]
+        values = [*(self.literal(value) for value in row.values()), str(self.session.macro("revetl_now"))]
+        return f"insert into {self.tables[table]} ({', '.join(names)}) values ({', '.join(values)})"
+
+    def literal(self, value: Any) -> str:
+        """`value` as SQL."""
+        return str(self.session.macro("revetl_literal", value=value))
+
+    def query(self, sql: str) -> list[tuple[Any, ...]]:
+        """The rows of a small result."""
+        with self.connection():
+            return self.session.fetch(sql)
+
+    def execute(self, statements: list[str]) -> None:
+        """Statements in one transaction where there are transactions."""
+        with self.connection():
+            self.session.run(statements)
+
+
+def _holder() -> str:
+    return f"{socket.gethostname()} pid {os.getpid()}"
+
+
+def _is_dead(holder: str) -> bool:
+    """True when the holder was a process of this machine that runs no more."""
+    host, _, pid = holder.rpartition(" pid ")
+    if host != socket.gethostname() or not pid.isdigit():
+        return False
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return False
+
+
+def _lock_message(error: str, *, waited: bool) -> str:
+    detail = next(
+        (line.strip() for line in error.splitlines() if "Conflicting lock" in line), "another process holds it"
+    )
+    if waited:
+        return f"The DuckDB file is still held by another process after {LOCK_WAIT_SECONDS:.0f} s: {detail}\n  hint: close that process and run again"
+    return f"Waiting for the DuckDB file: {detail}"

@@ -1,0 +1,59 @@
+"""The engines' type names as logical types."""
+
+from __future__ import annotations
+
+import re
+
+from revetl_dbt.destinations.base import ColumnType
+
+# First match wins; names are compared in lower case, without their arguments.
+_RULES: tuple[tuple[str, ColumnType], ...] = (
+    (
+        r".*(\[\d*\])+$|^(array|struct|row|map|object|json|jsonb|variant|super|record|list|union|tuple|nested)\b.*",
+        ColumnType.NESTED,
+    ),
+    (r"^(bool|boolean|logical)$", ColumnType.BOOLEAN),
+    (
+        r"^(timestamp with time zone|timestamptz|timestamp_tz|timestamp_ltz|timestampltz|timestamp with local time zone)$",
+        ColumnType.TIMESTAMPTZ,
+    ),
+    (
+        r"^(timestamp|timestamp_.*|timestamp without time zone|datetime|datetime64|timestampntz|smalldatetime|datetime2)$",
+        ColumnType.TIMESTAMP,
+    ),
+    (r"^date(32)?$", ColumnType.DATE),
+    (r"^time( without time zone)?$", ColumnType.TIME),
+    (
+        r"^(u?(tiny|small|medium|big|huge)?int(eger)?|u?int\d+|byteint|short|long|byte|serial|bigserial|bignum)$",
+        ColumnType.INTEGER,
+    ),
+    (r"^(decimal|numeric|bignumeric|bigdecimal|number|money|smallmoney)$", ColumnType.DECIMAL),
+    (r"^(float|float\d+|double|double precision|real)$", ColumnType.FLOAT),
+)
+_BINARY = re.compile(r"^(blob|bytea|binary|varbinary|bytes|image)\b", re.IGNORECASE)
+_TEXT = re.compile(r"^(varchar|text|string|char|character|character varying|nvarchar|nchar|bpchar|fixedstring|clob)$")
+
+
+def is_binary(engine_type: str) -> bool:
+    """True for types that hold bytes, which no destination takes."""
+    return bool(_BINARY.match(engine_type.strip()))
+
+
+def logical_type(engine_type: str, adapter_type: str) -> ColumnType:
+    """The logical type of an engine's type name, such as `DECIMAL(18,3)`. What has none of its own (uuid, enum, interval) is text."""
+    name = engine_type.strip().lower()
+    if name.endswith("]"):
+        return ColumnType.NESTED
+    bare = re.sub(r"\s*[(<].*?[)>]", "", name, flags=re.DOTALL).strip()
+    # BigQuery's TIMESTAMP is an instant, its DATETIME is not; Spark and Databricks likewise call the instant TIMESTAMP.
+    if bare == "timestamp" and adapter_type in {"bigquery", "spark", "databricks"}:
+        return ColumnType.TIMESTAMPTZ
+    for pattern, kind in _RULES:
+        if re.match(pattern, name if kind is ColumnType.NESTED else bare):
+            return kind
+    return ColumnType.TEXT
+
+
+def is_text(engine_type: str) -> bool:
+    """True when values of the type are text already, and need no cast to be compared and read as text."""
+    return bool(_TEXT.match(re.sub(r"\s*\(.*?\)", "", engine_type.strip().lower())))
