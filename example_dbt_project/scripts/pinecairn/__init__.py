@@ -1,0 +1,1 @@
+"""The invented company whose data the example project holds."""
