@@ -14,7 +14,7 @@ restored for 90 days.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -164,20 +164,29 @@ class HubSpot(HttpDestination):
 
     def record_url(self, object: str, id: str) -> str | None:  # noqa: A002 - the contract's words
         type_id = _STANDARD.get(object, object)
-        if self._place is None or not _TYPE_ID.fullmatch(type_id):
+        if self.config.sandbox or self._place is None or not _TYPE_ID.fullmatch(type_id):
             return None
         domain, portal = self._place
         return f"https://{domain}/contacts/{portal}/record/{type_id}/{quote(id, safe='')}"
 
     def write(self, batch: Batch) -> Iterable[Outcome]:
-        if len(batch.changes) > BATCH:
-            raise ValueError(f"a batch of {len(batch.changes)} exceeds the limit of {BATCH}")
-        if batch.operation is Operation.ARCHIVE:
-            return self._archive(batch)
-        # Where one batch takes two requests, a failure of the second raises for both: both may be sent again.
-        outcomes = []
-        for request in _requests(batch):
-            outcomes += self._send(batch.object, request)
+        changes = batch.changes
+        if not changes:
+            return []
+        if len(changes) > BATCH:
+            raise ValueError(f"a batch of {len(changes)} exceeds the limit of {BATCH}")
+        if batch.operation is Operation.UPSERT:
+            return self._upsert(batch.object, changes)
+        if batch.operation is Operation.CREATE:
+            return self._send(_Request("create", changes, {}), batch.object)
+        ids = _known_ids(changes)
+        ids.update(self._ids(batch.object, [change for change in changes if change.seq not in ids]))
+        outcomes = [_missing(change) for change in changes if change.seq not in ids]
+        there = [change for change in changes if change.seq in ids]
+        if there and batch.operation is Operation.ARCHIVE:
+            outcomes += self._archive(batch.object, ids)
+        elif there:
+            outcomes += self._send(_Request("update", there, ids), batch.object)
         return outcomes
 
     def read(
@@ -249,13 +258,22 @@ class HubSpot(HttpDestination):
     def _batch(self, object_name: str, action: str) -> str:
         return f"{self._versioned('objects', object_name)}/batch/{action}"
 
-    def _send(self, object_name: str, request: _Request) -> list[Outcome]:
+    def _upsert(self, object_name: str, changes: Sequence[Change]) -> list[Outcome]:
+        # A failure of the second request raises for both: repeating the first does no harm.
+        ids = _known_ids(changes)
+        known = [change for change in changes if change.seq in ids]
+        others = [change for change in changes if change.seq not in ids]
+        outcomes = self._send(_Request("update", known, ids), object_name) if known else []
+        return outcomes + (self._send(_Request("upsert", others, {}), object_name) if others else [])
+
+    def _send(self, request: _Request, object_name: str) -> list[Outcome]:
         response = self.request("POST", self._batch(object_name, request.action), json={"inputs": request.inputs()})
         body = decode_json(response)
         outcomes = request.outcomes(_results(body), body.get("errors") or [])
         unlisted = [change for change in request.changes if change.seq not in outcomes]
         if unlisted and request.action == "update":
-            outcomes.update(self._explain(object_name, unlisted))
+            gone = self._gone(object_name, {request.ids[change.seq] for change in unlisted})
+            outcomes.update({change.seq: _missing(change) for change in unlisted if request.ids[change.seq] in gone})
         if not outcomes:
             raise UnknownOutcomeError(
                 f"{response.status_code} without results: HubSpot does not say what it did", code="empty"
@@ -266,41 +284,36 @@ class HubSpot(HttpDestination):
             for change in request.changes
         ]
 
-    def _explain(self, object_name: str, changes: Sequence[Change]) -> dict[int, Outcome]:
-        """Which of the changes that an update did not mention have no record: HubSpot may leave those out of its
-        answer.
-        """
+    def _gone(self, object_name: str, ids: Collection[str]) -> set[str]:
+        """Which of the ids that an update did not mention have no record: HubSpot may leave those out of its answer."""
         try:
-            found = self._ids(object_name, changes)
+            found = self.read(object_name, RECORD_ID, list(ids), ())
         except DestinationError:
-            return {}  # they stay unknown: this was about their reasons, after the write
-        return {change.seq: _missing(change) for change in changes if change.seq not in found}
+            return set()  # asked after the write, and only to know more: these stay unknown
+        return set(ids) - {item.match for item in found}
 
-    def _archive(self, batch: Batch) -> list[Outcome]:
-        ids = {change.seq: known for change in batch.changes if (known := _record_id(change)) is not None}
-        ids.update(self._ids(batch.object, [change for change in batch.changes if change.seq not in ids]))
-        refused: dict[str, Outcome] = {}
-        if ids:
-            inputs = [{"id": known} for known in dict.fromkeys(ids.values())]
-            response = self.request("POST", self._batch(batch.object, "archive"), json={"inputs": inputs})
-            refused = _refused(_json(response))
+    def _archive(self, object_name: str, ids: Mapping[int, str]) -> list[Outcome]:
+        inputs = [{"id": known} for known in dict.fromkeys(ids.values())]
+        response = self.request("POST", self._batch(object_name, "archive"), json={"inputs": inputs})
+        refused = _refused(_json(response))
         return [
-            _missing(change)
-            if change.seq not in ids
-            else refused.get(ids[change.seq], Outcome(0, Status.DELETED, ids[change.seq]))._replace(seq=change.seq)
-            for change in batch.changes
+            Outcome(seq, Status.REJECTED, known, *refused[known])
+            if known in refused
+            else Outcome(seq, Status.DELETED, known)
+            for seq, known in ids.items()
         ]
 
     def _ids(self, object_name: str, changes: Sequence[Change]) -> dict[int, str]:
         """The ids of those records that exist, by `seq`."""
-        by_field: dict[str, dict[str, Change]] = {}
+        by_field: dict[str, dict[str, list[Change]]] = {}
         for change in changes:
-            field, value = _address(change)
-            by_field.setdefault(field, {})[_key(value)] = change
+            for field, value in list(change.match.items())[:1]:
+                by_field.setdefault(field, {}).setdefault(_key(value), []).append(change)
         return {
-            asked[_key(found.match)].seq: found.id
+            change.seq: found.id
             for field, asked in by_field.items()
-            for found in self.read(object_name, field, [_address(change)[1] for change in asked.values()], ())
+            for found in self.read(object_name, field, [group[0].match[field] for group in asked.values()], ())
+            for change in asked[_key(found.match)]
         }
 
 
@@ -310,120 +323,121 @@ class _Request:
 
     action: str  # create, update or upsert
     changes: Sequence[Change]
+    ids: Mapping[int, str]  # of an update: the record of each `seq`
 
     def inputs(self) -> list[dict[str, Any]]:
         return [self.input(change) for change in self.changes]
 
     def input(self, change: Change) -> dict[str, Any]:
-        trace = str(change.seq)
+        given = {"properties": _properties(change), "objectWriteTraceId": str(change.seq)}
         if self.action == "create":
-            properties = {**change.match, **change.fields}
-            return {"properties": properties, "associations": [], "objectWriteTraceId": trace}
-        field, value = _address(change)
-        if field != RECORD_ID:
-            properties = dict(change.fields)
-            return {"id": str(value), "idProperty": field, "properties": properties, "objectWriteTraceId": trace}
-        properties = {**change.match, **change.fields}
-        properties.pop(RECORD_ID, None)
-        return {"id": str(value), "properties": properties, "objectWriteTraceId": trace}
+            return {**given, "associations": []}
+        if self.action == "update":
+            return {**given, "id": self.ids[change.seq]}
+        if not change.match or RECORD_ID in change.match:
+            raise FatalError(
+                f"an upsert needs a property that tells records apart, and HubSpot assigns `{RECORD_ID}` itself: "
+                "match on another property, or use `mode: update`",
+                code="match",
+            )
+        field, value = next(iter(change.match.items()))
+        return {**given, "id": str(value), "idProperty": field}
 
     def outcomes(self, results: Sequence[Mapping[str, Any]], errors: Sequence[Mapping[str, Any]]) -> dict[int, Outcome]:
         """What the answer says, by `seq`; a record that it does not mention is left out."""
-        owner = _Owners(self.changes)
+        owners = _Owners(self.changes, self.ids)
+        failed = {change.seq: self.failed(change, item) for item in errors for change in owners.of_error(item)}
         outcomes: dict[int, Outcome] = {}
-        for item in results:
-            for change in owner.of_result(item):
-                outcomes[change.seq] = Outcome(change.seq, self.status(item), str(item["id"]))
-        for item in errors:
-            message, code = _reason(item)
-            for change in owner.of_error(item):
-                outcome = Outcome(
-                    change.seq, self.failure(item), change.id, code, message or "refused without a reason"
-                )
-                outcomes.setdefault(change.seq, outcome)
-        return outcomes
+        for seq, item in owners.of_results(results, failed).items():
+            outcomes[seq] = Outcome(seq, self.status(item), None if item is None else str(item["id"]))
+        return {**failed, **outcomes}
 
-    def status(self, item: Mapping[str, Any]) -> Status:
-        created = self.action == "create" or item.get("new") is True
-        return Status.CREATED if created else Status.UPDATED
+    def status(self, item: Mapping[str, Any] | None) -> Status:
+        if self.action != "upsert":
+            return Status.CREATED if self.action == "create" else Status.UPDATED
+        if item is None or "new" not in item:
+            return Status.ACCEPTED
+        return Status.CREATED if item["new"] else Status.UPDATED
 
-    def failure(self, item: Mapping[str, Any]) -> Status:
+    def failed(self, change: Change, item: Mapping[str, Any]) -> Outcome:
+        message, code = _reason(item)
         category = item.get("category")
         if category == "OBJECT_NOT_FOUND" and self.action == "update":
-            return Status.MISSING
-        return Status.RETRY if category == "RATE_LIMITS" else Status.REJECTED
+            status = Status.MISSING
+        else:
+            status = Status.RETRY if category == "RATE_LIMITS" else Status.REJECTED
+        return Outcome(change.seq, status, change.id, code, message or "refused without a reason")
 
 
 class _Owners:
-    """Whose a result or an error is: by trace id, then by record id, then by match value; never by order."""
+    """Whose a result or an error is; never by order.
 
-    def __init__(self, changes: Sequence[Change]) -> None:
+    An upsert repeats the trace id of each record. The answers to create and update do not (see the example in "Error
+    handling"), but hold the record's id and its properties.
+    """
+
+    def __init__(self, changes: Sequence[Change], ids: Mapping[int, str]) -> None:
         self._changes = changes
         self._by_trace = {str(change.seq): change for change in changes}
-        self._by_id = {known: change for change in changes if (known := _record_id(change)) is not None}
+        self._by_id = {ids[change.seq]: change for change in changes if change.seq in ids}
         self._by_value = {
             (field, _key(value)): change for change in changes for field, value in change.match.items() if value
         }
 
-    def of_result(self, item: Mapping[str, Any]) -> list[Change]:
-        properties = item.get("properties") or {}
-        values = [(field, _key(properties.get(field))) for field in next(iter(self._changes)).match]
-        found = (
-            self._by_trace.get(str(item.get("objectWriteTraceId")))
-            or self._by_id.get(str(item["id"]))
-            or next((self._by_value[value] for value in values if value in self._by_value), None)
-        )
-        return self._or_only(found)
-
     def of_error(self, item: Mapping[str, Any]) -> list[Change]:
         context = item.get("context") or {}
-        traced = [
-            self._by_trace[trace] for trace in _texts(context.get("objectWriteTraceId")) if trace in self._by_trace
-        ]
+        traced = [found for trace in _texts(context.get("objectWriteTraceId")) if (found := self._by_trace.get(trace))]
         if traced:
             return traced
-        names = [*_texts(context.get("ids")), *_texts(context.get("id")), *_texts(item.get("id"))]
-        named = [
-            change
-            for change in self._changes
-            if _record_id(change) in names or {_key(value) for value in change.match.values()} & set(map(_key, names))
-        ]
-        return named or self._or_only(None)
+        names = {_key(name) for key in ("ids", "id") for name in _texts(context.get(key))} | {_key(item.get("id"))}
+        named = [found for known, found in self._by_id.items() if known in names]
+        named += [found for (_, value), found in self._by_value.items() if value in names]
+        return named or (list(self._changes) if len(self._changes) == 1 else [])
 
-    def _or_only(self, found: Change | None) -> list[Change]:
-        if found is not None:
-            return [found]
-        return list(self._changes) if len(self._changes) == 1 else []
+    def of_results(
+        self, results: Sequence[Mapping[str, Any]], failed: Collection[int]
+    ) -> dict[int, Mapping[str, Any] | None]:
+        """The result of each record by `seq`; None where it has one, but which cannot be told."""
+        owned: dict[int, Mapping[str, Any] | None] = {}
+        loose: dict[str, Mapping[str, Any]] = {}
+        for item in results:
+            change = self._owner(item)
+            if change is not None:
+                owned[change.seq] = item
+            else:
+                loose[str(item["id"])] = item
+        rest = [change for change in self._changes if change.seq not in owned and change.seq not in failed]
+        rest.sort(key=lambda change: -len(change.fields))  # a record with more properties fits fewer results
+        if len(rest) == len(loose):
+            for name, item in list(loose.items()):
+                fitting = rest[:1] if len(rest) == 1 else [change for change in rest if _fits(change, item)]
+                if fitting:
+                    owned[fitting[0].seq] = loose.pop(name)
+                    rest.remove(fitting[0])
+            owned.update(dict.fromkeys((change.seq for change in rest), None))
+        return owned
+
+    def _owner(self, item: Mapping[str, Any]) -> Change | None:
+        properties = item.get("properties") or {}
+        found = self._by_trace.get(str(item.get("objectWriteTraceId"))) or self._by_id.get(str(item["id"]))
+        values = ((field, _key(properties.get(field))) for field in self._changes[0].match)
+        return found or next((self._by_value[value] for value in values if value in self._by_value), None)
 
 
-def _requests(batch: Batch) -> list[_Request]:
-    """The changes of a batch by the endpoint that they need."""
-    if batch.operation is not Operation.UPSERT:
-        actions = {Operation.CREATE: "create", Operation.UPDATE: "update"}
-        return [_Request(actions[batch.operation], batch.changes)] if batch.changes else []
-    known = [change for change in batch.changes if change.id is not None]
-    others = [change for change in batch.changes if change.id is None]
-    if any(RECORD_ID in change.match for change in others):
-        raise FatalError(
-            f"HubSpot assigns `{RECORD_ID}` itself: use `mode: update`, or match on a property that you fill",
-            code="match",
-        )
-    return [_Request(action, changes) for action, changes in (("update", known), ("upsert", others)) if changes]
+def _fits(change: Change, item: Mapping[str, Any]) -> bool:
+    held = item.get("properties") or {}
+    return all(_key(held.get(name)) == _key(value) for name, value in _properties(change).items() if value != "")
 
 
-def _record_id(change: Change) -> str | None:
-    known = change.id if change.id is not None else change.match.get(RECORD_ID)
-    return None if known is None else str(known)
+def _properties(change: Change) -> dict[str, Any]:
+    """What is written: HubSpot takes the match property too, and a record found by its id gets a new match value."""
+    return {name: value for name, value in {**change.match, **change.fields}.items() if name != RECORD_ID}
 
 
-def _address(change: Change) -> tuple[str, Any]:
-    """The property and the value that find the record."""
-    known = _record_id(change)
-    if known is not None:
-        return RECORD_ID, known
-    if not change.match:
-        raise FatalError("a change has neither the record's id nor a match value", code="match")
-    return next(iter(change.match.items()))
+def _known_ids(changes: Sequence[Change]) -> dict[int, str]:
+    """Record ids by `seq`, from the ledger or from the match value."""
+    ids = {change.seq: change.match.get(RECORD_ID) if change.id is None else change.id for change in changes}
+    return {seq: str(known) for seq, known in ids.items() if known}
 
 
 def _missing(change: Change) -> Outcome:
@@ -465,13 +479,13 @@ def _results(body: Any, key: str = "id") -> list[Mapping[str, Any]]:
     return results
 
 
-def _refused(body: Mapping[str, Any]) -> dict[str, Outcome]:
-    """The records that an archive refused, by id; an answer without a body refuses none."""
+def _refused(body: Mapping[str, Any]) -> dict[str, tuple[str | None, str]]:
+    """Code and message of the records that an archive refused, by id; an answer without a body refuses none."""
     refused = {}
     for item in body.get("errors") or []:
         message, code = _reason(item)
         for name in _texts((item.get("context") or {}).get("ids")):
-            refused[name] = Outcome(0, Status.REJECTED, name, code, message or "refused without a reason")
+            refused[name] = (code, message or "refused without a reason")
     return refused
 
 
