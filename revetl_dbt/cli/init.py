@@ -1,4 +1,4 @@
-"""`revetl init`: what an existing dbt project needs for a first sync. Files that exist are added to at most, never replaced."""
+"""`revetl init`: what an existing dbt project needs for a first sync. Existing files are added to at most."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ hubspot:
 def command(options: Options, model: str | None) -> None:
     """Set up destinations.yml and a first sync in a dbt project.
 
-    The sync goes to the local sandbox. What exists is kept: destinations.yml is not touched when there is one, and the declaration is
-    added to the model's YAML, or printed where it cannot be added safely.
+    The sync goes to the local sandbox. What exists is kept: destinations.yml is not touched when there is one, and
+    the declaration is added to the model's YAML, or printed where it cannot be added safely.
     """
     from revetl_dbt.project.profile import find_profile
     from revetl_dbt.project.project import Project

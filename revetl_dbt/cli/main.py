@@ -27,8 +27,8 @@ COMMANDS = {
 class LazyGroup(click.Group):
     """A group whose commands are `revetl_dbt.cli.<name>:command`, imported when they are asked for.
 
-    A command may return an exit code. Errors end as messages on stderr and dbt's exit codes: 1 when something failed, 2 for bad
-    input and for errors that nobody foresaw.
+    A command may return an exit code. Errors end as messages on stderr and dbt's exit codes: 1 when something failed,
+    2 for bad input and for errors that nobody foresaw.
     """
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
@@ -64,7 +64,10 @@ class LazyGroup(click.Group):
 @click.version_option(__version__, "--version", "-v", message="revetl_dbt %(version)s")
 @log_options
 def cli(**_: Any) -> None:
-    """Reverse ETL that lives in your dbt project: after `dbt build`, send what changed to the tools where teams work."""
+    """Reverse ETL that lives in your dbt project.
+
+    After `dbt build`, send what changed to the tools where teams work.
+    """
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

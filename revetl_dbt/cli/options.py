@@ -188,7 +188,7 @@ def _apply(options: tuple[Callable[[Any], Any], ...], function: F) -> F:
 
 
 def _options(ctx: click.Context, values: dict[str, Any]) -> Options:
-    """One value an option: the command's, else the group's (`revetl --debug run`), else `flags:` of dbt_project.yml, else the default."""
+    """One value an option: the command's, the group's (`revetl --debug run`), dbt_project.yml's, or the default."""
     root = ctx.find_root()
     for name, value in root.params.items():
         if name in values and _given(root, name) and not _given(ctx, name):
@@ -208,7 +208,7 @@ def _given(ctx: click.Context, name: str) -> bool:
 
 
 def _project_flags(options: Options) -> dict[str, Any]:
-    """`flags:` of dbt_project.yml; none where there is no project that can be read (the command says so when it needs one)."""
+    """`flags:` of dbt_project.yml; none where no project can be read (a command that needs one says so)."""
     from revetl_dbt.errors import InputError
     from revetl_dbt.project.paths import ProjectFile, find_project_dir
 

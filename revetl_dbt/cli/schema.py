@@ -23,8 +23,9 @@ NAMES = ("models", "meta", "destinations")
 def command(options: Options, name: str | None, output_dir: Path | None) -> None:
     """Print the JSON Schemas for editors.
 
-    `models` is of a dbt properties file (models/*.yml), `meta` of the `revetl` block alone, `destinations` of destinations.yml with all
-    installed destination types. In a YAML file, `# yaml-language-server: $schema=FILE` on the first line turns completion on.
+    `models` is of a dbt properties file (models/*.yml), `meta` of the `revetl` block alone, `destinations` of
+    destinations.yml with all installed destination types. In a YAML file, `# yaml-language-server: $schema=FILE` on
+    the first line turns completion on.
     """
     from revetl_dbt.spec.schema import schema
 

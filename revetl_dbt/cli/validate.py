@@ -23,8 +23,8 @@ from revetl_dbt.project.options import Options
 def command(options: Options, output: str) -> int:
     """Check every declaration without a network.
 
-    All syncs of the project are checked, and the outputs that the selected syncs use. Columns are checked where the model's contract is
-    enforced; `revetl plan` checks them all. Exit code 2 when something is wrong.
+    All syncs of the project are checked, and the outputs that the selected syncs use. Columns are checked where the
+    model's contract is enforced; `revetl plan` checks them all. Exit code 2 when something is wrong.
     """
     from revetl_dbt.spec.load import load
 

@@ -236,8 +236,8 @@ class Manifest:
 
     @cached_property
     def _mirrors_column_meta(self) -> bool:
-        # dbt v2 fills `columns[].meta` of a column without its own with the model's; before dbt 1.10 it is the only place of `meta:`
-        # written beside the column's name.
+        # dbt v2 fills `columns[].meta` of a column without its own with the model's; before dbt 1.10 it is the only
+        # place of `meta:` written beside the column's name.
         match = re.match(r"(\d+)\.(\d+)", self.dbt_version or "")
         return match is not None and (int(match[1]), int(match[2])) < (1, 10)
 

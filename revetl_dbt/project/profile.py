@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from revetl_dbt.errors import InputError
+from revetl_dbt.nearest import did_you_mean, listed
 from revetl_dbt.project.options import Options
 from revetl_dbt.project.paths import PROFILES_FILE, PROJECT_FILE, ProjectFile, find_profiles_dir
 from revetl_dbt.project.render import Renderer, RenderError
 from revetl_dbt.project.yamlfile import Key, YamlFile, shown
-from revetl_dbt.nearest import did_you_mean, listed
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,7 +82,7 @@ class Project:
 
 
 def find_target_path(options: Options, file: ProjectFile) -> Path:
-    """dbt's target folder: `--target-path`, else `target-path` of dbt_project.yml, else `target`; relative to the project."""
+    """dbt's target folder: `--target-path`, else dbt_project.yml's, else `target`; relative to the project."""
     if options.target_path is not None:
         return file.folder / options.target_path
     raw = file.get("target-path")

@@ -1,7 +1,7 @@
 """Jinja in profiles.yml, dbt_project.yml and destinations.yml, with dbt's meaning.
 
-The context is the one that dbt gives to profiles.yml: `env_var()`, where `DBT_ENV_SECRET_*` is allowed, and `var()` for what `--vars` holds;
-the filters `as_number`, `as_bool`, `as_native` and `as_text` turn text into typed values
+The context is the one that dbt gives to profiles.yml: `env_var()`, where `DBT_ENV_SECRET_*` is allowed, and `var()`
+for what `--vars` holds; the filters `as_number`, `as_bool`, `as_native` and `as_text` turn text into typed values
 (https://docs.getdbt.com/reference/dbt-jinja-functions/profiles-yml-context).
 """
 
@@ -68,7 +68,7 @@ class Renderer:
         return _SECRET.sub(self._reveal, rendered) if isinstance(rendered, str) else rendered
 
     def render_tree(self, value: Any, report: Report, at: tuple[Key, ...] = ()) -> Any:
-        """Render every text in nested lists and mappings; problems go to `report` with their path, and the text stays as it is."""
+        """Render every text in nested data; problems go to `report` with their path, and the text stays."""
         if isinstance(value, Mapping):
             return {key: self.render_tree(item, report, (*at, key)) for key, item in value.items()}
         if isinstance(value, list):
@@ -102,7 +102,7 @@ class Renderer:
         raise RenderError(
             "var-missing",
             f"Variable `{name}` is not set",
-            f"Pass it with --vars '{{{name}: ...}}'; variables of dbt_project.yml are not known here, as in profiles.yml",
+            f"Pass it with --vars '{{{name}: ...}}'; as in profiles.yml, variables of dbt_project.yml are not known",
         )
 
 

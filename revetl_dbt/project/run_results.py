@@ -1,8 +1,8 @@
 """target/run_results.json as plain JSON: what dbt's latest command made of each node, and whether a sync may follow it.
 
-The file says only what that command did. A node that is not in it has neither succeeded nor failed, and an empty file proves nothing:
-the gate therefore holds a node back for what is known to have failed, and never lets it through because of what is missing.
-The schema: https://schemas.getdbt.com/dbt/run-results/v6.json
+The file says only what that command did. A node that is not in it has neither succeeded nor failed, and an empty file
+proves nothing: the gate therefore holds a node back for what is known to have failed, and never lets it through
+because of what is missing. The schema: https://schemas.getdbt.com/dbt/run-results/v6.json
 """
 
 from __future__ import annotations
@@ -61,8 +61,8 @@ class RunResults:
 def gate(manifest: Manifest, run_results: RunResults | None, unique_id: str) -> str | None:
     """Why the syncs of a node must not run, in words, or None when nothing is known against them.
 
-    Held back: a node that failed or was skipped, and a node with a failed test of severity error. Without run results, and for a node that
-    they do not mention, nothing is known.
+    Held back: a node that failed or was skipped, and a node with a failed test of severity error. Without run
+    results, and for a node that they do not mention, nothing is known.
     """
     if run_results is None:
         return None

@@ -1,4 +1,4 @@
-"""dbt's node selection, done by dbt itself on the manifest that there is: no parse, and manifest.json is left as it is."""
+"""dbt's node selection, done by dbt itself on the manifest that there is: no parse, manifest.json stays as it is."""
 
 from __future__ import annotations
 

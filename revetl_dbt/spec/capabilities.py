@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from revetl_dbt.destinations.base import Budget, Destination, ObjectType, Operation
 from revetl_dbt.nearest import did_you_mean, listed
 from revetl_dbt.spec.destinations import Output
-from revetl_dbt.spec.models import Mode, OnRemoved, Sync, SyncSpec, Write
+from revetl_dbt.spec.models import FieldMapping, Mode, OnRemoved, Sync, SyncSpec, Write
 from revetl_dbt.spec.problem import Problem
 
 _MODES = {
@@ -30,7 +30,7 @@ class _NoRequests:
     def acquire(self) -> None:
         raise RuntimeError("a connector made a request where it was only asked for its objects")
 
-    def observe(self, budget: Budget) -> None:
+    def observe(self, budget: Budget) -> None:  # noqa: ARG002 - the gate's signature
         raise RuntimeError("a connector made a request where it was only asked for its objects")
 
 
@@ -44,7 +44,7 @@ def offline(output: Output) -> Destination:
 
 
 def check_capabilities(sync: Sync, destination: Destination) -> Iterator[Problem]:
-    """The problems of a sync with its destination: unknown object, modes, removals, match fields, lookups that it cannot do."""
+    """What a sync asks of its destination and that cannot do: object, mode, removals, match fields, lookups."""
     spec, subject = sync.spec, f"sync `{sync.name}`"
     item = destination.object_type(spec.object)
     if item is None:
@@ -89,10 +89,16 @@ def _check_match(spec: SyncSpec, item: ObjectType, subject: str) -> Iterator[Pro
 
 def _check_fields(spec: SyncSpec, item: ObjectType, destination: Destination, subject: str) -> Iterator[Problem]:
     for field, mapping in spec.fields.items():
-        if mapping.write is Write.IF_EMPTY and not item.reads:
+        if _asks(spec, mapping) and not item.reads:
             yield Problem(
                 "not-supported",
-                f"Object `{item.name}` cannot be read, so `write: if_empty` of field `{field}` cannot work ({subject})",
+                f"Object `{item.name}` cannot be read, as `{mapping.write.value}` of field `{field}` needs ({subject})",
+                ("fields", field, "write"),
+            )
+        if _asks(spec, mapping) and len(spec.match) > 1:
+            yield Problem(
+                "not-supported",
+                f"`write: {mapping.write.value}` of field `{field}` needs a `match` of one field ({subject})",
                 ("fields", field, "write"),
             )
         if mapping.lookup is None:
@@ -107,6 +113,12 @@ def _check_fields(spec: SyncSpec, item: ObjectType, destination: Destination, su
             )
 
 
+def _asks(spec: SyncSpec, mapping: FieldMapping) -> bool:
+    """True when the record has to be read before the field is written."""
+    asking = {Mode.UPSERT: (Write.IF_EMPTY, Write.ON_CREATE), Mode.UPDATE: (Write.IF_EMPTY,)}
+    return mapping.write in asking.get(spec.mode, ())
+
+
 def _unknown_object(name: str, destination: Destination, keys: tuple[str, ...], subject: str) -> Problem:
     known = [item.name for item in destination.objects()]
     return Problem(
@@ -116,6 +128,3 @@ def _unknown_object(name: str, destination: Destination, keys: tuple[str, ...], 
         listed(known),
         did_you_mean(name, known),
     )
-
-
-__all__ = ["Callable", "check_capabilities", "offline"]

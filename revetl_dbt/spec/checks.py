@@ -23,7 +23,7 @@ _NEEDS_MATCH = (Mode.UPSERT, Mode.UPDATE, Mode.DELETE)
 
 
 def check_spec(name: str, spec: SyncSpec) -> Iterator[Problem]:
-    """The problems of one sync by itself: options that contradict each other, mappings that say nothing or two things."""
+    """The problems of one sync by itself: contradicting options, mappings that say nothing or two things."""
     subject = f"sync `{name}`"
     yield from _check_match(spec, subject)
     yield from _check_mode(spec, subject)
@@ -64,7 +64,7 @@ def unknown_columns(name: str, spec: SyncSpec, model: str, known: Collection[str
 
 
 def check_pii(name: str, spec: SyncSpec, pii: Collection[str]) -> Iterator[Problem]:
-    """The columns marked as personal data that a sync would send without leave; `pii` are the marked columns of its model."""
+    """The columns marked as personal data (`pii`) that a sync would send without leave."""
     allowed = {column.casefold() for column in spec.allow_pii}
     marked = {column.casefold(): column for column in pii if column.casefold() not in allowed}
     for keys, column in _columns_sent(spec, marked):

@@ -1,4 +1,4 @@
-"""The syncs that a manifest declares, as they were written: names and raw blocks, not yet checked. Quick to import and to run."""
+"""The syncs that a manifest declares, as they were written: names and raw blocks, not yet checked. Quick to import."""
 
 from __future__ import annotations
 
@@ -54,24 +54,25 @@ class Orphan:
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """Everything that a manifest declares; `malformed` are the nodes whose block is no mapping of syncs."""
+    """Everything that a manifest declares; `malformed` are blocks that are no mapping, with their column if at one."""
 
     syncs: tuple[Declaration, ...]
-    malformed: tuple[Node, ...]
+    malformed: tuple[tuple[Node, str | None], ...]
     orphans: tuple[Orphan, ...]
 
 
 def declared(manifest: Manifest) -> Declared:
     """The declarations of all nodes, in the order of the manifest."""
     syncs: list[Declaration] = []
-    malformed: list[Node] = []
+    malformed: list[tuple[Node, str | None]] = []
     orphans: list[Orphan] = []
     for node in manifest.declaring():
         block = node.meta.get(BLOCK, {})
         if not isinstance(block, Mapping):
-            malformed.append(node)
+            malformed.append((node, None))
             continue
-        at_columns = _at_columns(node)
+        at_columns, wrong = _at_columns(node)
+        malformed += [(node, column) for column in wrong]
         syncs += [Declaration(str(name), node, value, at_columns.pop(str(name), {})) for name, value in block.items()]
         orphans += [
             Orphan(name, node, column, tuple(map(str, block))) for name, found in at_columns.items() for column in found
@@ -79,12 +80,15 @@ def declared(manifest: Manifest) -> Declared:
     return Declared(tuple(syncs), tuple(malformed), tuple(orphans))
 
 
-def _at_columns(node: Node) -> dict[str, dict[str, Any]]:
-    """Sync name: column: its short form."""
+def _at_columns(node: Node) -> tuple[dict[str, dict[str, Any]], list[str]]:
+    """Sync name: column: its short form; and the columns whose block is no mapping."""
     found: dict[str, dict[str, Any]] = {}
+    wrong: list[str] = []
     for column in node.columns.values():
-        block = column.meta.get(BLOCK)
+        block = column.meta.get(BLOCK, {})
         if isinstance(block, Mapping):
             for name, value in block.items():
                 found.setdefault(str(name), {})[column.name] = value
-    return found
+        else:
+            wrong.append(column.name)
+    return found, wrong

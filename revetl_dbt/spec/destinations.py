@@ -13,10 +13,12 @@ from revetl_dbt.destinations import registry
 from revetl_dbt.destinations.base import Destination, DestinationConfig
 from revetl_dbt.errors import Diagnostic, InputError
 from revetl_dbt.nearest import did_you_mean, listed
+from revetl_dbt.project.manifest import BLOCK
 from revetl_dbt.project.options import Options
 from revetl_dbt.project.render import Renderer, RenderError
 from revetl_dbt.project.yamlfile import Key, YamlFile, shown
-from revetl_dbt.spec.models import Sync
+from revetl_dbt.spec.declared import Declaration
+from revetl_dbt.spec.locate import Locator
 from revetl_dbt.spec.problem import Place, Problem
 from revetl_dbt.spec.reword import reword
 
@@ -63,8 +65,8 @@ def load_outputs(
 ) -> tuple[dict[str, Output], list[Diagnostic]]:
     """The outputs of the named destinations for a target, and everything that is wrong with them.
 
-    A name that the file does not hold is left to the caller, who knows who uses it (see `known_destinations`). Raises InputError when the
-    file cannot be read.
+    A name that the file does not hold is left to the caller, who knows who uses it (see `known_destinations`). Raises
+    InputError when the file cannot be read.
     """
     file = YamlFile.read(path)
     outputs: dict[str, Output] = {}
@@ -86,21 +88,21 @@ def known_destinations(path: Path) -> list[str]:
     return [str(name) for name in data] if isinstance(data, Mapping) else []
 
 
-def check_names(syncs: Collection[Sync], path: Path) -> Iterator[Diagnostic]:
-    """The destinations that syncs name and the file does not hold."""
+def check_names(declarations: Collection[Declaration], locator: Locator, path: Path) -> Iterator[Diagnostic]:
+    """The destinations that syncs name, valid otherwise or not, and the file does not hold."""
     known = known_destinations(path)
-    for sync in syncs:
-        name = sync.spec.destination
-        if name not in known:
-            yield sync.diagnostic(
-                Problem(
-                    "unknown-destination",
-                    f"Unknown destination `{name}` in sync `{sync.name}`",
-                    ("destination",),
-                    f"{listed(known) or 'none there is'} (from {shown(path)})",
-                    did_you_mean(name, known),
-                )
+    for sync in declarations:
+        name = sync.get("destination")
+        if isinstance(name, str) and name not in known:
+            problem = Problem(
+                "unknown-destination",
+                f"Unknown destination `{name}` in sync `{sync.name}`",
+                ("destination",),
+                f"{listed(known) or 'none there is'} (from {shown(path)})",
+                did_you_mean(name, known),
             )
+            place = locator.sync(sync.node, sync.name).at(*problem.keys)
+            yield problem.diagnostic(place, "config", "meta", BLOCK, sync.name)
 
 
 class _Reader:

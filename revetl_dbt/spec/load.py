@@ -10,6 +10,7 @@ from revetl_dbt.project.options import Options
 from revetl_dbt.project.profile import Profile
 from revetl_dbt.project.project import Project
 from revetl_dbt.spec.capabilities import check_capabilities, offline
+from revetl_dbt.spec.declared import declared
 from revetl_dbt.spec.destinations import Output, check_names, find_destinations_file, load_outputs
 from revetl_dbt.spec.locate import Locator
 from revetl_dbt.spec.models import Sync
@@ -48,14 +49,15 @@ def load(options: Options) -> Loaded:
     Raises InputError with everything that is wrong, at once.
     """
     project = Project.open(options)
-    parsed = parse(project.manifest, Locator(project.file), project.pii_tags())
+    locator = Locator(project.file)
+    parsed = parse(project.manifest, locator, project.pii_tags())
     profile = project.profile()
     chosen: tuple[Sync, ...] = ()
     outputs: dict[str, Output] = {}
     problems = [*parsed.errors]
     try:
         chosen = _select(project, parsed)
-        outputs, found = _outputs(project, profile, parsed, chosen)
+        outputs, found = _outputs(project, profile, locator, chosen)
         problems += found
     except InputError as error:
         problems += error.diagnostics
@@ -77,14 +79,15 @@ def _select(project: Project, parsed: Parsed) -> tuple[Sync, ...]:
 
 
 def _outputs(
-    project: Project, profile: Profile, parsed: Parsed, chosen: tuple[Sync, ...]
+    project: Project, profile: Profile, locator: Locator, chosen: tuple[Sync, ...]
 ) -> tuple[dict[str, Output], list[Diagnostic]]:
-    if not parsed.syncs:
+    declarations = declared(project.manifest).syncs
+    if not declarations:
         return {}, []
     path = find_destinations_file(project.options, project.folder)
     names = dict.fromkeys(sync.spec.destination for sync in chosen)
     outputs, problems = load_outputs(path, profile.target, list(names), project.options.vars)
-    return outputs, [*check_names(parsed.syncs, path), *problems]
+    return outputs, [*check_names(declarations, locator, path), *problems]
 
 
 def _capabilities(syncs: tuple[Sync, ...], outputs: Mapping[str, Output]) -> Iterator[Diagnostic]:

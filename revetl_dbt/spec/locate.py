@@ -1,7 +1,7 @@
 """Where a sync is declared: the file and line of each of its keys.
 
-dbt's manifest does not say, so the declaration is looked up where dbt found it: in the node's YAML (`patch_path`), in the `config()` of its
-file, or in dbt_project.yml.
+dbt's manifest does not say, so the declaration is looked up where dbt found it: in the node's YAML (`patch_path`), in
+the `config()` of its file, or in dbt_project.yml.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import yaml
 
 from revetl_dbt.errors import InputError
 from revetl_dbt.project.manifest import BLOCK, Node
-from revetl_dbt.project.paths import PROJECT_FILE, ProjectFile
+from revetl_dbt.project.paths import ProjectFile
 from revetl_dbt.project.yamlfile import Entry, Key, YamlFile, child, entries, shown
 from revetl_dbt.spec.problem import Place
 
@@ -69,7 +69,7 @@ class Locator:
         own = self._root(node) / node.original_file_path
         return Place(shown(own), self._mention(own, BLOCK))
 
-    def column(self, node: Node, column: str, sync: str) -> Place:
+    def column(self, node: Node, column: str, sync: str | None = None) -> Place:
         """The place of the short form of a mapping at a column."""
         path, item = self._item(node)
         for entry in entries(child(item, "columns")):
@@ -161,6 +161,3 @@ def _nested(node: yaml.Node | None, key: str) -> Iterator[yaml.Node]:
 
 def _text(node: yaml.Node | None) -> str | None:
     return node.value if isinstance(node, yaml.ScalarNode) else None
-
-
-__all__ = ["PROJECT_FILE", "Locator", "Places"]

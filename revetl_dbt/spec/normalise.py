@@ -14,10 +14,10 @@ _MAPPING = "a column, or one of {column: ..}, {value: ..}, {sql: ..}, {lookup: .
 
 
 def normalise(declaration: Declaration) -> tuple[dict[str, Any], list[Problem]]:
-    """The block of a sync with its short forms written out, and what could not be understood (those parts are left out).
+    """The block of a sync with its short forms written out, and what could not be understood (and is left out).
 
-    `Email: email` becomes `Email: {column: email}`; a single key or `allow_pii` becomes a list; without a key, the columns in `match` are it;
-    the mappings that stand at columns join `fields`.
+    `Email: email` becomes `Email: {column: email}`; a single key or `allow_pii` becomes a list; without a key, the
+    columns in `match` are it; the mappings that stand at columns join `fields`.
     """
     problems: list[Problem] = []
     subject = f"sync `{declaration.name}`"

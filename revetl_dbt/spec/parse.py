@@ -1,9 +1,9 @@
-"""From the blocks that users wrote to syncs that can run: all problems of all models at once, each with its file and line."""
+"""From the blocks that users wrote to syncs that can run; all problems of all models at once, with file and line."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
@@ -15,15 +15,17 @@ from revetl_dbt.nearest import did_you_mean, listed
 from revetl_dbt.project.manifest import BLOCK, RELATIONS, Manifest, Node
 from revetl_dbt.project.yamlfile import Key
 from revetl_dbt.spec import checks
+from revetl_dbt.spec.across import across
 from revetl_dbt.spec.declared import Declaration, Declared, declared
 from revetl_dbt.spec.locate import Locator, Places
 from revetl_dbt.spec.models import Source, Sync, SyncSpec
 from revetl_dbt.spec.normalise import column_field, normalise
-from revetl_dbt.spec.problem import Place, Problem
+from revetl_dbt.spec.problem import Problem
 from revetl_dbt.spec.reword import reword, value_at
 
 PREFIX = ("config", "meta", BLOCK)
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
+_REQUIRED = ("destination", "object", "key")
 _UNKNOWN = "?"  # stands for a required name that is missing or wrong, so that the rest can still be checked
 
 
@@ -46,16 +48,17 @@ class Parsed:
 
 
 def parse(manifest: Manifest, locator: Locator, pii_tags: Collection[str] = ()) -> Parsed:
-    """Every sync that the manifest declares. Columns with one of `pii_tags`, or `meta: {pii: true}`, hold personal data."""
+    """Every sync of a manifest. Columns with one of `pii_tags`, or `meta: {pii: true}`, hold personal data."""
     found = declared(manifest)
     diagnostics = list(_misplaced(found, locator))
     syncs: list[Sync] = []
     for declaration in found.syncs:
-        sync, problems, places = _sync(declaration, manifest, locator, pii_tags)
+        places = _places(declaration, locator)
+        sync, problems = _sync(declaration, manifest, places, pii_tags)
         diagnostics += [_diagnostic(declaration, places, problem) for problem in problems]
         if sync is not None:
             syncs.append(sync)
-    diagnostics += _across(found, syncs, locator)
+    diagnostics += across(found, syncs, locator)
     return Parsed(tuple(syncs), tuple(diagnostics))
 
 
@@ -66,22 +69,21 @@ def check_columns(sync: Sync, relation_columns: Collection[str]) -> list[Diagnos
 
 
 def _sync(
-    declaration: Declaration, manifest: Manifest, locator: Locator, pii_tags: Collection[str]
-) -> tuple[Sync | None, list[Problem], Places]:
+    declaration: Declaration, manifest: Manifest, places: Places, pii_tags: Collection[str]
+) -> tuple[Sync | None, list[Problem]]:
+    """The sync of a declaration, None where it has errors, and its problems in the order of their lines."""
     node, name = declaration.node, declaration.name
-    places = _places(declaration, locator)
-    problems = [*_check_place(name, node), *_check_name(name), *_twice(name, places)]
-    secrets = list(checks.check_secrets(name, declaration.block))
+    problems = list(checks.check_secrets(name, declaration.block))
     block, malformed = normalise(declaration)
     spec, structural = _validate(block, f"sync `{name}`")
-    covered = [problem.keys for problem in (*secrets, *malformed, *structural)]
-    semantic = [
-        problem for problem in _check_meaning(name, spec, node, manifest, pii_tags) if not _about(problem, covered)
-    ]
-    problems += _without_doubles([*secrets, *malformed, *structural, *semantic])
-    if any(not problem.warning for problem in problems):
-        return None, problems, places
-    return Sync(name, spec, _source(node, manifest), *places.root, places.keys), problems, places
+    problems += _beside([*malformed, *structural], problems)
+    if spec is not None:
+        problems += _beside(list(_check_meaning(name, spec, node, manifest, pii_tags)), problems)
+    problems += [*_check_place(name, node), *_check_name(name), *_twice(name, places)]
+    problems.sort(key=lambda problem: places.at(*problem.keys).line or 0)
+    if spec is None or any(not problem.warning for problem in problems):
+        return None, problems
+    return Sync(name, spec, _source(node, manifest), *places.root, places.keys), problems
 
 
 def _places(declaration: Declaration, locator: Locator) -> Places:
@@ -93,30 +95,45 @@ def _places(declaration: Declaration, locator: Locator) -> Places:
     return Places(places.root, keys, places.twice)
 
 
-def _validate(block: dict[str, Any], subject: str) -> tuple[SyncSpec, list[Problem]]:
-    """The spec of a block, and what is wrong with its shape; parts that are wrong are left out of the spec."""
+def _validate(block: dict[str, Any], subject: str) -> tuple[SyncSpec | None, list[Problem]]:
+    """The spec of a block, and what is wrong with its shape.
+
+    Parts that are wrong are left out of the spec, so that the rest can be checked; None when nothing is left.
+    """
+    spec, problems = _attempt(block, subject)
+    if spec is not None:
+        return spec, []
+    left: dict[str, Any] = {"destination": _UNKNOWN, "object": _UNKNOWN, "key": (), **deepcopy(block)}
+    wrong = problems
+    while spec is None and _prune_all(left, wrong):
+        left = {"destination": _UNKNOWN, "object": _UNKNOWN, "key": (), **left}
+        spec, wrong = _attempt(left, subject)
+    return spec, problems
+
+
+def _attempt(block: dict[str, Any], subject: str) -> tuple[SyncSpec | None, list[Problem]]:
     try:
         return SyncSpec.model_validate(block), []
     except ValidationError as error:
-        problems = list(reword(error, SyncSpec, block, subject))
-    pruned = deepcopy(block)
-    for problem in problems:
-        _prune(pruned, problem.keys)
-    while True:
-        try:
-            return SyncSpec.model_validate({"destination": _UNKNOWN, "object": _UNKNOWN, "key": (), **pruned}), problems
-        except ValidationError as error:
-            for problem in reword(error, SyncSpec, pruned, subject):
-                _prune(pruned, problem.keys if value_at(pruned, problem.keys) is not None else problem.keys[:-1])
+        return None, list(reword(error, SyncSpec, block, subject))
 
 
-def _prune(data: Any, keys: tuple[Key, ...]) -> None:
-    """Remove the value under nested keys, as far as it is there; from a list, the list itself."""
-    parent = value_at(data, keys[:-1])
-    if isinstance(parent, list):
-        _prune(data, keys[:-1])
-    elif isinstance(parent, dict) and keys:
-        parent.pop(keys[-1], None)
+def _prune_all(data: dict[str, Any], wrong: list[Problem]) -> bool:
+    gone = [_prune(data, problem.keys) for problem in wrong]
+    return any(gone)
+
+
+def _prune(data: dict[str, Any], keys: tuple[Key, ...]) -> bool:
+    """Remove the value under nested keys, or what it belongs to where it is missing or in a list. True when it went."""
+    while keys:
+        parent = value_at(data, keys[:-1])
+        if isinstance(parent, dict) and keys[-1] in parent:
+            del parent[keys[-1]]
+            return True
+        if len(keys) == 1 and keys[0] in _REQUIRED:
+            return True  # missing at the top: a stand-in takes its place
+        keys = keys[:-1]
+    return False
 
 
 def _check_meaning(
@@ -140,7 +157,7 @@ def _check_place(name: str, node: Node) -> Iterator[Problem]:
     elif node.relation_name is None or node.materialized == "ephemeral":
         yield Problem(
             "not-a-relation",
-            f"Sync `{name}` stands on `{node.name}`, which is {node.materialized or 'not materialized'}: it has no relation to read",
+            f"Sync `{name}` stands on `{node.name}`, which is {node.materialized or 'not materialized'}: no relation",
             expected="a model that is materialized as a table, view, incremental or materialized view",
         )
 
@@ -193,34 +210,30 @@ def _twice(name: str, places: Places) -> Iterator[Problem]:
         )
 
 
-def _about(problem: Problem, covered: Iterable[tuple[Key, ...]]) -> bool:
-    """True when a problem follows from one that is reported already, at the same keys, above or below them."""
-    return any(problem.keys[: len(keys)] == keys[: len(problem.keys)] for keys in covered)
-
-
-def _without_doubles(problems: Iterable[Problem]) -> list[Problem]:
-    """One problem of a kind for each place; a secret under an unknown key is a secret."""
-    kept: dict[tuple[Key, ...], Problem] = {}
-    for problem in problems:
-        other = kept.get(problem.keys)
-        if other is None or (other.code != problem.code and other.code != "secret-in-meta"):
-            kept[(*problem.keys, problem.code) if other else problem.keys] = problem
-    return list(kept.values())
+def _beside(problems: list[Problem], known: list[Problem]) -> list[Problem]:
+    """Those problems that do not merely follow from a known one at the same keys, above or below them."""
+    covered = [problem.keys for problem in known]
+    return [
+        problem
+        for problem in problems
+        if not any(problem.keys[: len(keys)] == keys[: len(problem.keys)] for keys in covered)
+    ]
 
 
 def _misplaced(found: Declared, locator: Locator) -> Iterator[Diagnostic]:
-    for node in found.malformed:
-        problem = Problem(
-            "wrong-type",
-            f"`{BLOCK}` of `{node.name}` is not a mapping",
-            (),
-            "sync name: {destination: .., object: .., ..}",
-        )
-        yield problem.diagnostic(locator.block(node), *PREFIX)
+    for node, column in found.malformed:
+        if column is None:
+            wanted = "sync name: {destination: .., object: .., ..}"
+            problem = Problem("wrong-type", f"`{BLOCK}` of `{node.name}` is not a mapping", (), wanted)
+            yield problem.diagnostic(locator.block(node), *PREFIX)
+        else:
+            summary = f"`{BLOCK}` of column `{column}` of `{node.name}` is not a mapping"
+            problem = Problem("wrong-type", summary, (), "sync name: destination field")
+            yield problem.diagnostic(locator.column(node, column), "columns", column, *PREFIX)
     for orphan in found.orphans:
         problem = Problem(
             "unknown-sync",
-            f"Column `{orphan.column}` of `{orphan.node.name}` maps a field of sync `{orphan.sync}`, which the model does not declare",
+            f"Column `{orphan.column}` maps a field of `{orphan.sync}`, no sync of `{orphan.node.name}`",
             (),
             listed(orphan.known),
             did_you_mean(orphan.sync, orphan.known),
@@ -228,66 +241,6 @@ def _misplaced(found: Declared, locator: Locator) -> Iterator[Diagnostic]:
         yield problem.diagnostic(
             locator.column(orphan.node, orphan.column, orphan.sync), "columns", orphan.column, *PREFIX, orphan.sync
         )
-
-
-def _across(found: Declared, syncs: Iterable[Sync], locator: Locator) -> Iterator[Diagnostic]:
-    """Problems between syncs: names taken twice, renames, lookups in a circle."""
-    first: dict[str, Declaration] = {}
-    for declaration in found.syncs:
-        other = first.setdefault(declaration.name.casefold(), declaration)
-        if other is not declaration:
-            place = locator.sync(other.node, other.name).root
-            where = "" if place.path is None else f" ({place.path}{'' if place.line is None else f':{place.line}'})"
-            problem = Problem(
-                "sync-twice",
-                f"Sync `{declaration.name}` of `{declaration.node.name}` has the name of a sync of `{other.node.name}`{where}",
-                hint="Names of syncs are unique in the project, letter case aside: they name their ledger",
-            )
-            yield _diagnostic(declaration, locator.sync(declaration.node, declaration.name), problem)
-    for sync in syncs:
-        renamed = sync.spec.renamed_from
-        if renamed is not None and renamed.casefold() in first:
-            summary = f"`renamed_from` of sync `{sync.name}` names `{renamed}`, which is still declared"
-            yield sync.diagnostic(
-                Problem("rename-conflict", summary, ("renamed_from",), hint="Remove the old sync, or `renamed_from`")
-            )
-    yield from _cycles(list(syncs))
-
-
-def _cycles(syncs: list[Sync]) -> Iterator[Diagnostic]:
-    """Objects of a destination that look each other up in a circle: none of them could go first."""
-    graph: dict[tuple[str, str], dict[tuple[str, str], tuple[Sync, tuple[Key, ...]]]] = {}
-    for sync in syncs:
-        node = (sync.spec.destination, sync.spec.object)
-        for field, mapping in sync.spec.fields.items():
-            if mapping.lookup is not None:
-                target = (sync.spec.destination, mapping.lookup.object)
-                graph.setdefault(node, {}).setdefault(target, (sync, ("fields", field, "lookup")))
-    for cycle in find_cycles({node: list(edges) for node, edges in graph.items()}):
-        sync, keys = graph[cycle[0]][cycle[1 % len(cycle)]]
-        path = " -> ".join(f"`{object_}`" for _, object_ in (*cycle, cycle[0]))
-        hint = "Take one of the lookups into a sync of its own with `mode: update`" if len(cycle) > 1 else None
-        yield sync.diagnostic(
-            Problem("lookup-cycle", f"Lookups of `{sync.spec.destination}` go in a circle: {path}", keys, hint=hint)
-        )
-
-
-def find_cycles(graph: Mapping[Any, list[Any]]) -> list[list[Any]]:
-    """The cycles that a depth-first walk of a graph meets, each once, as its nodes in order."""
-    found: list[list[Any]] = []
-    done: set[Any] = set()
-
-    def visit(node: Any, path: list[Any]) -> None:
-        if node in path:
-            found.append(path[path.index(node) :])
-        elif node not in done:
-            for target in graph.get(node, ()):
-                visit(target, [*path, node])
-            done.add(node)
-
-    for node in graph:
-        visit(node, [])
-    return found
 
 
 def _source(node: Node, manifest: Manifest) -> Source:
@@ -307,6 +260,3 @@ def _source(node: Node, manifest: Manifest) -> Source:
 
 def _diagnostic(declaration: Declaration, places: Places, problem: Problem) -> Diagnostic:
     return problem.diagnostic(places.at(*problem.keys), *PREFIX, declaration.name)
-
-
-__all__ = ["Callable", "Parsed", "Place", "check_columns", "parse"]

@@ -11,9 +11,9 @@ from annotated_types import Ge, Gt, Le, Lt, MaxLen, MinLen
 from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 
-from revetl_dbt.nearest import did_you_mean, listed
+from revetl_dbt.nearest import did_you_mean, listed, nearest
 from revetl_dbt.project.yamlfile import Key
-from revetl_dbt.spec.problem import Problem, secret_key, secret_value
+from revetl_dbt.spec.problem import Problem, secret_value
 
 _KINDS = {
     str: "text",
@@ -29,12 +29,17 @@ _KINDS = {
 
 def reword(error: ValidationError, model: type[BaseModel], data: Mapping[str, Any], subject: str) -> Iterator[Problem]:
     """The problems in `data`, which `model` refused; `subject` names what it belongs to, such as "sync `contacts`"."""
-    seen: set[tuple[Key, ...]] = set()
+    problems: dict[tuple[Key, ...], Problem] = {}
+    misspelt: set[tuple[Key, ...]] = set()
     for detail in error.errors(include_url=False, include_input=False):
         keys = _keys(detail, data)
-        if keys not in seen:  # each member of a union has its say about the same value
-            seen.add(keys)
-            yield _problem(detail, keys, model, data, subject)
+        if keys not in problems:  # each member of a union has its say about the same value
+            problems[keys] = _problem(detail, keys, model, data, subject)
+        if detail["type"] == "extra_forbidden":
+            misspelt.add((*keys[:-1], nearest(str(keys[-1]), known_keys(model, keys[:-1])) or ""))
+    for keys, problem in problems.items():
+        if problem.code != "missing-key" or keys not in misspelt:
+            yield problem
 
 
 def _problem(
@@ -121,13 +126,16 @@ def describe(value: Any) -> str:
 def value_at(data: Any, keys: Sequence[Key]) -> Any:
     """The value under nested keys; None where there is none."""
     for key in keys:
-        if isinstance(data, Mapping) and key in data:
-            data = data[key]
-        elif isinstance(data, list) and isinstance(key, int) and key < len(data):
-            data = data[key]
-        else:
+        if not _has(data, key):
             return None
+        data = data[key]
     return data
+
+
+def _has(data: Any, key: Key) -> bool:
+    if isinstance(data, list):
+        return isinstance(key, int) and key < len(data)
+    return isinstance(data, Mapping) and key in data
 
 
 def _keys(detail: ErrorDetails, data: Any) -> tuple[Key, ...]:
@@ -135,14 +143,10 @@ def _keys(detail: ErrorDetails, data: Any) -> tuple[Key, ...]:
     keys: list[Key] = []
     location = detail["loc"]
     for position, key in enumerate(location):
-        last = position == len(location) - 1
-        present = (isinstance(data, Mapping) and key in data) or (
-            isinstance(data, list) and isinstance(key, int) and key < len(data)
-        )
-        if present:
+        if _has(data, key):
             keys.append(key)
             data = data[key]
-        elif last and detail["type"] == "missing":
+        elif position == len(location) - 1 and detail["type"] == "missing":
             keys.append(key)
     return tuple(keys)
 
@@ -218,6 +222,3 @@ def _meaning(model: type[BaseModel], keys: Sequence[Key]) -> str | None:
         if field is not None and field.description:
             return field.description
     return None
-
-
-__all__ = ["annotation_at", "describe", "expected", "known_keys", "reword", "secret_key", "unknown_key", "value_at"]

@@ -52,7 +52,7 @@ def _models() -> Json:
     return {
         "title": "A dbt properties file with syncs",
         "type": "object",
-        "properties": {section: nodes for section in ("models", "snapshots", "seeds")},
+        "properties": dict.fromkeys(("models", "snapshots", "seeds"), nodes),
         "$defs": definitions,
     }
 
@@ -170,7 +170,7 @@ _JINJA = {"type": "string", "pattern": r"\{\{.*\}\}"}
 
 
 def _with_jinja(node: Any) -> Any:
-    """Let a text with Jinja stand where a number or boolean is expected: `concurrency: "{{ env_var('N') | as_number }}"`."""
+    """Let a text with Jinja stand for a number or boolean, as in `concurrency: "{{ env_var('N') | as_number }}"`."""
     if isinstance(node, list):
         return [_with_jinja(item) for item in node]
     if not isinstance(node, dict):

@@ -80,8 +80,8 @@ def example(node: Node, manifest: Manifest) -> dict[str, object]:
 def declare(folder: Path, node: Node, block: dict[str, object]) -> Iterator[str]:
     """Write the block of a model down, and say where.
 
-    A model without YAML gets a file of its own beside it; else the block is inserted after the model's name, `config` or `meta`. Where that
-    would not give exactly the old content and the block, it is handed back to be pasted.
+    A model without YAML gets a file of its own beside it; else the block is inserted after the model's name, `config`
+    or `meta`. Where that would not give exactly the old content and the block, it is handed back to be pasted.
     """
     name = next(iter(block))
     if node.patch_path is None:
