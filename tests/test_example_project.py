@@ -238,6 +238,23 @@ def test_a_day_changes_some_rows(
     assert [name for name, (low, high) in allowed.items() if not low <= counts[name] <= high] == [], counts
 
 
+@pytest.mark.parametrize("target", ["dev", "prod"])
+def test_the_syncs_are_valid_for_every_target(project: Path, target: str) -> None:
+    script = f"""
+import os, sys
+os.environ.update(
+    DBT_ENV_SECRET_HUBSPOT_TOKEN="x", DBT_ENV_SECRET_BILLING_API_KEY="x", BILLING_API_URL="https://billing.example.com"
+)
+sys.argv = ["revetl", "validate", "--target", "{target}"]
+from revetl_dbt.cli.main import main
+main()
+"""
+    checked = run(project, "-c", script)
+    assert checked.returncode == 0, checked.stderr
+    assert "6 syncs valid" in checked.stdout + checked.stderr
+    assert "warning" not in checked.stdout + checked.stderr
+
+
 def test_syncs_of_one_object_write_different_fields(project: Path) -> None:
     written = Counter(
         (sync["destination"], sync["object"], field) for sync in syncs(project).values() for field in sync["fields"]
