@@ -246,6 +246,8 @@ union all
 select 'model_rows', null, count(*), null, null from ({{ revetl_dbt.revetl_source(s) }}) as source_rows
 union all
 select 'ledger_rows', null, count(*), null, null from {{ s.ledger }} where _standing = 'sent'
+union all
+select 'rejected_rows', null, count(*), null, null from {{ s.rejected }}
 {% endmacro %}
 
 

@@ -110,11 +110,13 @@ select {{ revetl_dbt.revetl_seq() }} from {{ s.plan }} as p where {{ revetl_dbt.
 
 {#
   Fold outcomes into the ledger: of the plan rows in `ranges` (op, first, last number) those that have no other status among the results were accepted.
-  Repeating it does no harm: what is inserted is deleted first.
+  Repeating it does no harm: what is inserted is deleted first. `fresh`: the ledger has none of these keys; `clean`: nothing was or is rejected.
 #}
-{% macro revetl_fold(s, ranges, run_id) %}{{ return(adapter.dispatch('revetl_fold', 'revetl_dbt')(s, ranges, run_id)) }}{% endmacro %}
+{% macro revetl_fold(s, ranges, run_id, fresh, clean) %}
+  {{ return(adapter.dispatch('revetl_fold', 'revetl_dbt')(s, ranges, run_id, fresh, clean)) }}
+{% endmacro %}
 
-{% macro default__revetl_fold(s, ranges, run_id) %}
+{% macro default__revetl_fold(s, ranges, run_id, fresh, clean) %}
   {%- set seq = revetl_dbt.revetl_seq() -%}
   {%- set names = (s.key_columns + s.fields) | map(attribute='name') | list -%}
   {%- set sent -%}
@@ -148,7 +150,7 @@ select p.{{ names | join(', p.') }}, p._op,
 from ({{ sent }}) as p
 where p._status in ('rejected', 'unknown')
   {%- endset -%}
-  {{ return([forget_accepted, keep_accepted, forget_rejected, keep_rejected]) }}
+  {{ return(([] if fresh else [forget_accepted]) + [keep_accepted] + ([] if clean else [forget_rejected, keep_rejected])) }}
 {% endmacro %}
 
 

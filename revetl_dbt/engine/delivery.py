@@ -24,6 +24,7 @@ from revetl_dbt.destinations.base import (
     UnauthorizedError,
     UnknownOutcomeError,
 )
+from revetl_dbt.engine.mapping import seq_of
 from revetl_dbt.engine.pacing import Pacer
 
 
@@ -152,7 +153,7 @@ class Delivery:
 
     def _accounted(self, operation: Operation, changes: Sequence[Change], answered: Sequence[Outcome]) -> list[Outcome]:
         """Exactly one outcome a change: what the vendor did not answer for is unknown, and sent again where that does no harm."""
-        if len(answered) == len(changes) and all(o.seq == c.seq for o, c in zip(answered, changes)):
+        if list(map(seq_of, answered)) == list(map(seq_of, changes)):
             return list(answered)
         by_seq = {outcome.seq: outcome for outcome in answered}
         lost = Status.RETRY if operation in self._kind.idempotent else Status.UNKNOWN

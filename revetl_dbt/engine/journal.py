@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -43,36 +43,34 @@ class Journal:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._lock = threading.Lock()
+        self._sync_lock = threading.Lock()
+        self._written = self._synced = 0
+        self._header = b""
+        self._kept: dict[Range, list[bytes]] = {}
         self._file: Any = None
 
     def start(self, plan_id: str, run_id: str) -> None:
         """Begin anew for a plan; what the file held before is gone."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        draft = self._path.with_suffix(".new")
-        with draft.open("wb") as file:
-            os.fchmod(file.fileno(), 0o600)
-            file.write(_line(["plan", plan_id, run_id]))
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(self._path)
-        if self._file is not None:
-            self._file.close()
-        self._file = self._path.open("ab", buffering=0)
+        self._header = _line(["plan", plan_id, run_id])
+        self._kept = {}
+        self._rewrite()
 
     def sent(self, batch: Range, *, durable: bool) -> None:
-        """A batch is about to leave. `durable` when a repetition would do harm: then the line is on disk before the request is."""
-        self._append(["sent", *batch], durable)
+        """A batch is about to leave. `durable` when repeating it would do harm: the line is then on disk before."""
+        self._append(batch, ["sent", *batch], durable)
 
     def done(self, batch: Range, results: Sequence[Result]) -> None:
         """A batch's outcomes, on disk when this returns."""
-        self._append(["done", *batch, [list(result) for result in results]], durable=True)
+        self._append(batch, ["done", *batch, [list(result) for result in results]], durable=True)
 
-    def compact(self, plan_id: str, run_id: str, still_open: Sequence[Range]) -> None:
-        """Start anew after the warehouse has everything that is done; batches in flight stay noted."""
-        with self._lock:
-            self.start(plan_id, run_id)
-            for batch in still_open:
-                self._file.write(_line(["sent", *batch]))
+    def forget(self, batches: Iterable[Range]) -> None:
+        """The warehouse has the outcomes of these batches: the file shrinks to the others."""
+        with self._sync_lock, self._lock:
+            for batch in batches:
+                self._kept.pop(batch, None)
+            self._rewrite()
+            self._synced = self._written
 
     def finish(self) -> None:
         """The warehouse knows everything: the file goes."""
@@ -97,12 +95,37 @@ class Journal:
                 _collect(recovered, entry)
         return recovered
 
-    def _append(self, entry: list[Any], durable: bool) -> None:
+    def _append(self, batch: Range, entry: list[Any], durable: bool) -> None:
         line = _line(entry)
         with self._lock:
+            self._kept.setdefault(batch, []).append(line)
             self._file.write(line)
-            if durable:
+            self._written += 1
+            mine = self._written
+        if durable:
+            self._sync(mine)
+
+    def _sync(self, mine: int) -> None:
+        """Wait until line `mine` is on disk; lines that came meanwhile go with it."""
+        with self._sync_lock:
+            if self._synced < mine:
+                reached = self._written
                 os.fsync(self._file.fileno())
+                self._synced = reached
+
+    def _rewrite(self) -> None:
+        """Replace the file at once by one that holds the header and what is kept."""
+        draft = self._path.with_suffix(".new")
+        with draft.open("wb") as file:
+            os.fchmod(file.fileno(), 0o600)
+            file.write(self._header)
+            file.writelines(line for lines in self._kept.values() for line in lines)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(self._path)
+        if self._file is not None:
+            self._file.close()
+        self._file = self._path.open("ab", buffering=0)
 
 
 def _line(entry: list[Any]) -> bytes:

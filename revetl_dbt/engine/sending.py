@@ -207,7 +207,7 @@ class Sender:
     def _flush(self) -> None:
         if self._ranges:
             self._ledger.fold(_merged(self._ranges), self._results, self._run_id)
-            self._journal.compact(self._plan_id, self._run_id, list(self._open))
+            self._journal.forget(self._ranges)
             self._ranges, self._results = [], []
         self._flushed = time.monotonic()
 

@@ -93,7 +93,7 @@ class SyncRun:
                     message = "the run was interrupted while this row was on its way"
                     results += [Result(seq, "unknown", None, "interrupted", message) for seq in ledger.numbers(batch)]
                     ranges.append(batch)
-            ledger.fold(ranges, results, left.run_id)
+            ledger.fold(ranges, results, left.run_id, replay=True)
             self._reporter.notice(f"Recovered {len(ranges)} batches of `{self._sync.name}` from an interrupted run")
         journal.finish()
 

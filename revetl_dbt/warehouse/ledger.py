@@ -63,11 +63,12 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class PlanSummary:
-    """What a materialised plan holds."""
+    """What a materialised plan holds, and the sizes of model, ledger and table of rejected rows."""
 
     groups: tuple[Group, ...]
     model_rows: int
     ledger_rows: int
+    rejected_rows: int
 
     def count(self, *ops: str) -> int:
         """Rows with one of the operations."""
@@ -82,6 +83,7 @@ class Ledger:
         self.layout = layout
         self.account = account
         self._argument = layout.as_argument()
+        self._clean = False
 
     def probe(self) -> Probe:
         """Compare model and ledger in one query."""
@@ -97,13 +99,14 @@ class Ledger:
     def summary(self) -> PlanSummary:
         """What the plan that was last written holds."""
         groups: list[Group] = []
-        sizes = {"model_rows": 0, "ledger_rows": 0}
+        sizes = {"model_rows": 0, "ledger_rows": 0, "rejected_rows": 0}
         for op, reason, rows, seq_from, seq_to in self.store.query(self._sql("revetl_plan_summary")):
             if op in sizes:
                 sizes[op] = int(rows)
             else:
                 groups.append(Group(op, reason, int(rows), int(seq_from), int(seq_to)))
-        return PlanSummary(tuple(groups), sizes["model_rows"], sizes["ledger_rows"])
+        self._clean = sizes["rejected_rows"] == 0
+        return PlanSummary(tuple(groups), **sizes)
 
     def pages(self, group: Group) -> Iterator[list[tuple[Any, ...]]]:
         """The group's plan rows, in order: (number, destination id, changed flags..., keys..., fields...) as the driver delivers them."""
@@ -118,14 +121,18 @@ class Ledger:
         rows = self.store.query(self._sql("revetl_plan_sample", limit_each=limit_each))
         return [row[:-1] for row in rows]
 
-    def fold(self, ranges: Sequence[Range], results: Sequence[Result], run_id: str) -> None:
-        """Record what became of plan rows: those in `ranges` without another result were accepted. Doing it again changes nothing."""
+    def fold(self, ranges: Sequence[Range], results: Sequence[Result], run_id: str, *, replay: bool = False) -> None:
+        """Record what became of plan rows: those in `ranges` without another result were accepted.
+
+        Doing it again, with `replay`, changes nothing.
+        """
         if not ranges:
             return
-        tables = self.layout.tables
         plain = [[r.op, r.seq_from, r.seq_to] for r in ranges]
-        statements = [f"delete from {tables.results}", *self._load(results)]
-        statements += self._macro("revetl_fold", ranges=plain, run_id=run_id)
+        self._clean = self._clean and all(result.status == "accepted" for result in results)
+        fresh = not replay and all(r.op == "create" for r in ranges)
+        statements = [f"delete from {self.layout.tables.results}", *self._load(results)]
+        statements += self._macro("revetl_fold", ranges=plain, run_id=run_id, fresh=fresh, clean=self._clean)
         if any(result.status != "accepted" for result in results):
             statements += self._macro(
                 "revetl_outcomes",
