@@ -58,6 +58,11 @@ class SandboxClient:
         token = self._of(vendor, "tokens")
         return None if token is None else str(token)
 
+    def account(self, vendor: str) -> str | None:
+        """The account id of the vendor's stand-in; None where the vendor has no such thing."""
+        account = self._of(vendor, "accounts")
+        return None if account is None else str(account)
+
     def _of(self, vendor: str, what: str) -> Any:
         values = self._description[what]
         if vendor not in values:

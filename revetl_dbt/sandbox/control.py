@@ -65,25 +65,35 @@ class Control:
         def handler(request: Request) -> Response:
             if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
                 return Response(415, {"message": "Orders to the sandbox must have the content type `application/json`"})
-            act(request, request.json() if request.body else {})
+            body = request.json() if request.body else {}
+            if not isinstance(body, dict):
+                body = {"faults": body}  # a bare list of rules
+            act(request, body)
             return Response(data={"status": "ok"})
 
         return handler
 
     def _requests(self, request: Request) -> Response:
-        limit, after = (int(request.first(name, default) or 0) for name, default in (("limit", "1000"), ("after", "0")))
+        limit, after = _number(request, "limit", 1000), _number(request, "after", 0)
         entries = self._sandbox.requests(limit, after)
         return Response(data={"requests": [as_json(entry) for entry in entries], "tally": self._sandbox.tally()})
 
     def _vendor_page(self, request: Request) -> Response:
         vendor = self._sandbox.vendor(request.params["vendor"])
-        request.path = request.params["rest"]
+        request.path = request.full_path.removeprefix("/pages/").partition("/")[2]
         return vendor.page(request)
+
+
+def _number(request: Request, name: str, default: int) -> int:
+    text = request.first(name) or str(default)
+    if not text.isdigit():
+        raise SandboxError(f"`{name}` must be a number, not `{text}`")
+    return int(text)
 
 
 def _rules(body: Any) -> list[Any]:
     """The fault rules of a body: a list, or an object that holds it under `faults`."""
-    rules = body.get("faults") if isinstance(body, dict) else body
+    rules = body.get("faults")
     if not isinstance(rules, list):
         raise SandboxError("Fault rules must be a list of objects")
     return rules

@@ -121,13 +121,14 @@ class Sandbox:
         self.close()
 
     def description(self) -> dict[str, Any]:
-        """What the address file says: pid, identity of this run, and per vendor the URL and the token."""
+        """What the address file says: pid, identity of this run; per vendor the URL, the token and the account."""
         return {
             "pid": os.getpid(),
             "identity": self.identity,
             "url": self.base_url,
             "urls": {name: self.url(name) for name in self.vendors},
             "tokens": {name: vendor.token() for name, vendor in self.vendors.items()},
+            "accounts": {name: vendor.account() for name, vendor in self.vendors.items()},
         }
 
     def _write_address(self) -> Callable[[], None]:
@@ -154,6 +155,10 @@ class Sandbox:
     def token(self, vendor: str) -> str | None:
         """A secret that the vendor's stand-in accepts; None where it asks for none."""
         return self.vendor(vendor).token()
+
+    def account(self, vendor: str) -> str | None:
+        """The account id of the vendor's stand-in; None where the vendor has no such thing."""
+        return self.vendor(vendor).account()
 
     def set_faults(self, rules: Sequence[Fault | Mapping[str, Any]]) -> None:
         """Replace the fault rules; an empty list ends all faults."""
@@ -261,6 +266,7 @@ class Sandbox:
             with suppress(_Undone), self.store.transaction():
                 response = vendor.handle(request)
                 raise _Undone
+            vendor.reload()
             return response
         except Exception:  # noqa: BLE001 - a bug of ours must reach the test that met it, as an answer
             return Response(

@@ -1,14 +1,13 @@
 """A JSON API without a vendor: any path is a collection, which keeps what it is sent.
 
-    POST   /orders          one object, an array, or lines of JSON (NDJSON): adds
-    PUT    /orders/7        one object: replaces or adds     PUT   /orders   several, by the option `key`
-    PATCH  /orders/7        one object: merges or adds       PATCH /orders   several, by the option `key`
-    DELETE /orders/7        one                              DELETE /orders  several, by the option `key`
-    GET    /orders[/7]      reads back
+    POST   /orders      one object, an array, or one object a line (NDJSON): adds, or replaces what has the same id
+    PUT    /orders/7    one object: replaces or adds      PUT    /orders    several, by the option `key`
+    PATCH  /orders/7    one object: merges or adds        PATCH  /orders    several, by the option `key`
+    DELETE /orders/7    one                               DELETE /orders    several, by the option `key`
+    GET    /orders[/7]  reads back
 
-An `Idempotency-Key` is honoured: the same key with the same request gets the same answer and stores nothing again;
-with another request it is
-refused with 422 (as https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header says).
+An `Idempotency-Key` is honoured: the same key with the same request gets the same answer and stores nothing again, with
+another request it is refused with 422 (https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header).
 """
 
 from __future__ import annotations
@@ -16,15 +15,16 @@ from __future__ import annotations
 import hashlib
 import json
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from revetl_dbt.sandbox import http_pages
 from revetl_dbt.sandbox.server import BadRequest, Request, Response
-from revetl_dbt.sandbox.store import Change, Record, Store
+from revetl_dbt.sandbox.store import Change, Record
 from revetl_dbt.sandbox.vendor import Failure, ObjectCount, Vendor
 
-_STATUS = {"POST": 201}
+_METHODS = ("POST", "PUT", "PATCH", "DELETE")
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,9 @@ class HttpOptions:
     """What can be set.
 
     `results` is what an answer to several records has: `none`, or one entry a record with its `index` or its `id`:
-    `{"results": [{"index": 0, "status": "ok"}, {"index": 1, "status": "error", "error": "..."}]}`. `key` is the field
-    that identifies a record. `header` and `secret` ask for a header with this value: `Authorization`, `Bearer abc`.
+    `{"results": [{"index": 0, "status": "ok"}, {"index": 1, "status": "error", "error": "..."}]}`. With `none`, one
+    refused record refuses them all. `key` is the field that identifies a record. `header` and `secret` ask for a header
+    with this value, such as `Authorization` and `Bearer abc`.
     """
 
     results: str = "none"
@@ -49,9 +50,6 @@ class Http(Vendor):
     title: ClassVar[str] = "HTTP"
     Options: ClassVar[type[Any]] = HttpOptions
     options: HttpOptions
-
-    def __init__(self, store: Store, base_url: str) -> None:
-        super().__init__(store, base_url)
 
     def token(self) -> str | None:
         """The value that the secret header must have; None when the option `secret` is not set."""
@@ -77,18 +75,18 @@ class Http(Vendor):
             with self.store.transaction():
                 return self._once(key, request) if key and request.method != "GET" else self._act(request)
         except BadRequest as error:
-            return Response(
-                400, {"error": f"The body is not JSON: {error.detail} (line {error.line}, column {error.column})"}
-            )
+            where = f"line {error.line}, column {error.column}"
+            return Response(400, {"error": f"The body is not JSON: {error.detail} ({where})"})
 
     def _once(self, key: str, request: Request) -> Response:
-        fingerprint = hashlib.sha256(
-            b"\0".join([request.method.encode(), request.path.encode(), request.body])
-        ).hexdigest()
+        """Act once for an idempotency key; a refusal is not remembered, so that it can be sent again."""
+        parts = (request.method.encode(), request.path.encode(), request.body)
+        fingerprint = hashlib.sha256(b"\0".join(parts)).hexdigest()
         known = self.store.answer(self.name, key)
         if known is None:
             response = self._act(request)
-            self.store.keep_answer(self.name, key, fingerprint, response.status, response.encoded())
+            if response.status < 400:
+                self.store.keep_answer(self.name, key, fingerprint, response.status, response.encoded())
             return response
         if known[0] != fingerprint:
             return Response(422, {"error": "This Idempotency-Key was used for another request"})
@@ -102,67 +100,53 @@ class Http(Vendor):
             return Response(404, {"error": "Name a collection: /http/{collection}"})
         if request.method == "GET":
             return self._read(collection, record_id)
-        if request.method not in ("POST", "PUT", "PATCH", "DELETE"):
+        if request.method not in _METHODS:
             return Response(405, {"error": f"{request.method} is not supported"})
-        given = _records(request) if request.body else []
-        several = given if isinstance(given, list) else [given]
+        given = _records(request)
         if record_id:
-            several = [{**(several[0] if several else {}), self.options.key: record_id}]
-        if not all(isinstance(record, dict) for record in several):
-            return Response(400, {"error": "Records must be objects"})
-        request.records = len(several)
-        outcomes = [self._refused(request, record) for record in several]
-        whole = next((reason for reason, all_of_them in filter(None, outcomes) if all_of_them), None)
-        if whole or (len(several) == 1 and outcomes[0] and self.options.results == "none"):
-            return Response(400, {"error": whole or (outcomes[0] or ("",))[0]})
-        ids = [
-            self._keep(request.method, collection, record) if outcome is None else None
-            for record, outcome in zip(several, outcomes, strict=True)
-        ]
-        return self._answer(request.method, several, ids, [outcome[0] if outcome else None for outcome in outcomes])
+            given = [{**(given[0] if given else {}), self.options.key: record_id}]
+        request.records = len(given)
+        return self._write(request, collection, given)
 
-    def _refused(self, request: Request, record: Mapping[str, Any]) -> tuple[str, bool] | None:
-        poison = request.poisoned(record)
-        return (poison.message, poison.whole_batch) if poison else None
-
-    def _answer(
-        self, method: str, records: list[dict[str, Any]], ids: list[str | None], errors: list[str | None]
-    ) -> Response:
-        status = _STATUS.get(method, 200)
+    def _write(self, request: Request, collection: str, records: Sequence[Mapping[str, Any]]) -> Response:
+        poisons = [request.poisoned(record) for record in records]
+        refusals = [poison.message if poison else None for poison in poisons]
+        all_or_none = self.options.results == "none" or any(poison and poison.whole_batch for poison in poisons)
+        if all_or_none and any(refusals):
+            return Response(400, {"error": next(filter(None, refusals))})
+        good = [record for record, refusal in zip(records, refusals, strict=True) if refusal is None]
+        ids = iter(self._keep(request.method, collection, good))
+        status = 201 if request.method == "POST" else 200
         if self.options.results == "none":
-            body: dict[str, Any] = (
-                {"id": ids[0]} if len(ids) == 1 else {"accepted": sum(error is None for error in errors)}
-            )
-            return Response(status, body)
+            return Response(status, {"id": next(ids)} if len(records) == 1 else {"accepted": len(good)})
         results = []
-        for index, (record, record_id, error) in enumerate(zip(records, ids, errors, strict=True)):
-            name = (
-                {"id": record_id or record.get(self.options.key)} if self.options.results == "id" else {"index": index}
-            )
-            results.append({**name, "status": "error", "error": error} if error else {**name, "status": "ok"})
-        return Response(207 if any(errors) else status, {"results": results})
+        for index, (record, refusal) in enumerate(zip(records, refusals, strict=True)):
+            record_id = next(ids) if refusal is None else record.get(self.options.key)
+            name = {"id": record_id} if self.options.results == "id" else {"index": index}
+            results.append({**name, **({"status": "error", "error": refusal} if refusal else {"status": "ok"})})
+        return Response(207 if any(refusals) else status, {"results": results})
 
-    def _keep(self, method: str, collection: str, record: Mapping[str, Any]) -> str:
-        """Store, merge or delete one record; its id."""
-        key = record.get(self.options.key)
-        record_id = str(key) if key is not None else uuid.uuid4().hex
+    def _keep(self, method: str, collection: str, records: Sequence[Mapping[str, Any]]) -> list[str]:
+        """Store, merge or delete records; their ids."""
         now = self.store.now()
-        old = self.store.read(self.name, collection, [record_id]).get(record_id)
-        if method == "DELETE":
-            if old is not None and old.archived is None:
-                old.archived = now
-                self.store.write(self.name, collection, [old], [Change(record_id, now, method, {})])
-            return record_id
-        before = {} if old is None or old.archived is not None else old.properties
-        after = {**before, **record} if method == "PATCH" else dict(record)
-        fields = {
-            name: (before.get(name), after.get(name))
-            for name in before.keys() | after.keys()
-            if before.get(name) != after.get(name)
-        }
-        kept = Record(record_id, after, old.created if old else now, now)
-        self.store.write(self.name, collection, [kept], [Change(record_id, now, method, fields)])
-        return record_id
+        ids = [str(record[self.options.key]) if self.options.key in record else uuid.uuid4().hex for record in records]
+        known = self.store.read(self.name, collection, ids)
+        changes = []
+        for record_id, given in zip(ids, records, strict=True):
+            record = known.setdefault(record_id, Record(record_id, {}, now, now))
+            before = {} if record.archived is not None else record.properties
+            record.archived = now if method == "DELETE" else None
+            if method != "DELETE":
+                record.properties = {**before, **given} if method == "PATCH" else dict(given)
+            record.updated = now
+            after = record.properties
+            names = sorted(before.keys() | after.keys())
+            fields = {
+                name: (before.get(name), after.get(name)) for name in names if before.get(name) != after.get(name)
+            }
+            changes.append(Change(record_id, now, method, fields))
+        self.store.write(self.name, collection, [known[record_id] for record_id in dict.fromkeys(ids)], changes)
+        return ids
 
     def _read(self, collection: str, record_id: str) -> Response:
         if not record_id:
@@ -176,17 +160,30 @@ class Http(Vendor):
 
     def objects(self) -> list[ObjectCount]:
         """The collections."""
-        return [
-            ObjectCount(name, name, total, archived) for name, (total, archived) in self.store.counts(self.name).items()
-        ]
+        return [ObjectCount(name, name, *counts) for name, counts in self.store.counts(self.name).items()]
 
     def page(self, request: Request) -> Response:
-        """A page."""
-        return Response(404, {"message": request.path})
+        """A collection or a record."""
+        return http_pages.page(self.store, request)
 
 
-def _records(request: Request) -> Any:
-    """The records of a body: JSON, or one JSON value a line."""
-    if "ndjson" in request.headers.get("content-type", "") or "jsonl" in request.headers.get("content-type", ""):
-        return [json.loads(line) for line in request.body.splitlines() if line.strip()]
-    return request.json()
+def _records(request: Request) -> list[dict[str, Any]]:
+    """The records of a body: one object, an array, or one object a line. BadRequest for anything else."""
+    content_type = request.headers.get("content-type", "")
+    if not request.body:
+        return []
+    if "ndjson" in content_type or "jsonl" in content_type:
+        body = [_line(number, line) for number, line in enumerate(request.body.splitlines(), 1) if line.strip()]
+    else:
+        body = request.json()
+    records = body if isinstance(body, list) else [body]
+    if not all(isinstance(record, dict) for record in records):
+        raise BadRequest("records must be objects")
+    return records
+
+
+def _line(number: int, line: bytes) -> Any:
+    try:
+        return json.loads(line)
+    except ValueError as error:
+        raise BadRequest(str(error), number) from None

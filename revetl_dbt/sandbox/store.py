@@ -22,8 +22,8 @@ from revetl_dbt.errors import SandboxError
 _SCHEMA = """
 create table if not exists settings (name text primary key, value text not null) without rowid;
 create table if not exists definitions (
-    vendor text, object text, kind text, name text, body text not null, primary key (vendor, object, kind, name)
-) without rowid;
+    vendor text, object text, kind text, name text, body text not null, unique (vendor, object, kind, name)
+);
 create table if not exists records (
     seq integer primary key, vendor text not null, object text not null, id text not null,
     properties text not null, created integer not null, updated integer not null, archived integer,
@@ -164,10 +164,10 @@ class Store:
             return number
 
     def definitions(self, vendor: str, kind: str, object_: str = "") -> dict[str, Any]:
-        """Definitions (properties, schemas, tokens) by name, in order of name."""
+        """Definitions (properties, schemas, tokens) by name, in the order in which they were made."""
         with self._lock:
             rows = self._db.execute(
-                "select name, body from definitions where vendor = ? and object = ? and kind = ?",
+                "select name, body from definitions where vendor = ? and object = ? and kind = ? order by rowid",
                 (vendor, object_, kind),
             ).fetchall()
         return {name: json.loads(body) for name, body in rows}
@@ -176,7 +176,8 @@ class Store:
         """Add or replace a definition."""
         with self._lock:
             self._db.execute(
-                "insert or replace into definitions values (?, ?, ?, ?, ?)",
+                "insert into definitions values (?, ?, ?, ?, ?) "
+                "on conflict (vendor, object, kind, name) do update set body = excluded.body",
                 (vendor, object_, kind, name, json.dumps(body)),
             )
 

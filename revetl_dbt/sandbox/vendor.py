@@ -55,6 +55,11 @@ class Vendor(ABC):
             if key not in known:
                 hint = did_you_mean(key, known) or f"There are {listed(known)}"
                 raise SandboxError(f"The sandbox for {self.title} has no option `{key}`. {hint}")
+            default = getattr(self.Options(), key)
+            if default is not None and not isinstance(
+                changes[key], (int, float) if type(default) is float else type(default)
+            ):
+                raise SandboxError(f"The option `{key}` of the sandbox for {self.title} must be like `{default!r}`")
         self.options = replace(self.options, **changes)
         self.store.set_setting(f"options:{self.name}", asdict(self.options))
 
@@ -65,6 +70,10 @@ class Vendor(ABC):
     @abstractmethod
     def token(self) -> str | None:
         """A secret that this stand-in accepts; None where it asks for none."""
+
+    def account(self) -> str | None:
+        """The id of the account, the same for a state directory for ever; None where the vendor has none."""
+        return None
 
     @abstractmethod
     def handle(self, request: Request) -> Response:
@@ -81,6 +90,9 @@ class Vendor(ABC):
     @abstractmethod
     def page(self, request: Request) -> Response:
         """A page under `/pages/{vendor}`; `request.path` is the rest of the path."""
+
+    def reload(self) -> None:  # noqa: B027 - a vendor without a cache has nothing to do
+        """Read from the store again what is kept in memory, after a request was taken back."""
 
     def reset(self) -> None:  # noqa: B027 - nothing to forget is a fine default
         """Forget what is kept in memory, such as rate limit windows; the store is cleared by the host."""

@@ -11,7 +11,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
+from zoneinfo import available_timezones
 
+from revetl_dbt.errors import SandboxError
 from revetl_dbt.sandbox.hubspot import errors, pages
 from revetl_dbt.sandbox.hubspot.account import VENDOR, Account
 from revetl_dbt.sandbox.hubspot.batch import Endpoints
@@ -57,10 +59,10 @@ class HubSpot(Vendor):
 
     def __init__(self, store: Store, base_url: str) -> None:
         super().__init__(store, base_url)
-        self.account = Account(store)
-        self.records = Records(self.account)
+        self.hub = Account(store)
+        self.records = Records(self.hub)
         self._limiter = RateLimiter(lambda: store.now() / 1000)
-        self._endpoints = Endpoints(self.account, self.records, base_url)
+        self._endpoints = Endpoints(self.hub, self.records, base_url)
         self._endpoints.shuffle = self.options.shuffle
         self._token = str(store.setting(f"{VENDOR}:token", lambda: f"pat-na1-{uuid.uuid4()}"))
         self._router = Router()
@@ -68,14 +70,21 @@ class HubSpot(Vendor):
 
     def configure(self, changes: dict[str, Any]) -> None:
         """Change options; see HubSpotOptions."""
+        zone = str(changes.get("time_zone", "UTC"))
+        if zone != "UTC" and zone not in available_timezones():
+            raise SandboxError(f"There is no time zone `{zone}` on this machine")
         super().configure(changes)
         self._endpoints.shuffle = self.options.shuffle
 
     def load_setup(self, path: Path) -> None:
         """Define what a YAML file lists under `objects` and `properties`."""
-        self.account.load_setup(path)
+        self.hub.load_setup(path)
 
     # -- tokens ----------------------------------------------------------------------------------
+
+    def account(self) -> str:
+        """The portal id."""
+        return str(self.hub.id)
 
     def token(self) -> str:
         """A token that may do everything."""
@@ -105,7 +114,9 @@ class HubSpot(Vendor):
         headers: dict[str, str] = {}
         try:
             self._authorize(request, ())
-            headers = self._count(request)
+            policy, headers = self._count(request)
+            if policy and self.options.enforce_limits:
+                raise errors.rate_limited(policy)
             handler = self._router.find(request)
             if callable(handler):
                 response = handler(request)
@@ -121,14 +132,10 @@ class HubSpot(Vendor):
         response.headers |= {**headers, "X-HubSpot-Correlation-Id": correlation}
         return response
 
-    def _count(self, request: Request) -> dict[str, str]:
+    def _count(self, request: Request) -> tuple[str | None, dict[str, str]]:
         o = self.options
-        policy, headers = self._limiter.take(
-            request.path.endswith("/search"), o.ten_seconds, o.daily, o.searches_per_second, o.time_zone
-        )
-        if policy and o.enforce_limits:
-            raise errors.rate_limited(policy)
-        return headers
+        search_call = request.path.rstrip("/").endswith("/search")
+        return self._limiter.take(search_call, o.ten_seconds, o.daily, o.searches_per_second, o.time_zone)
 
     def failure(self, failure: Failure) -> Response:
         """HubSpot's own error for a status that a fault rule asks for."""
@@ -155,37 +162,41 @@ class HubSpot(Vendor):
             "POST",
             _OBJECTS + "/search",
             "read",
-            lambda kind, request: search(self.account, self.base_url, kind, request, self.options.search_lag),
+            lambda kind, request: search(self.hub, self.base_url, kind, request, self.options.search_lag),
         )
         add("GET", _OBJECTS, "read", ends.page)
         add("POST", _OBJECTS, "write", ends.create_one)
         add("GET", _ONE, "read", ends.get_one)
         add("PATCH", _ONE, "write", ends.update_one)
         add("DELETE", _ONE, "write", ends.delete_one)
-        Definitions(self.account, self._authorize).add_routes(self._router, _ANY)
+        Definitions(self.hub, self._authorize).add_routes(self._router, _ANY)
         self._router.add("GET", "/account-info/{version:" + _ANY + "}/details", self._details)
 
     def _object_route(self, method: str, pattern: str, access: str, endpoint: Endpoint) -> None:
         def handler(request: Request) -> Response:
-            kind = self.account.kind(request.params["type"])
+            kind = self.hub.kind(request.params["type"])
             self._authorize(request, kind.scopes(access))
             return endpoint(kind, request)
 
         self._router.add(method, pattern, handler)
 
     def _details(self, _request: Request) -> Response:
-        return Response(data=account_details(self.account.portal, self.options.time_zone, self.store.now()))
+        return Response(data=account_details(self.hub.id, self.options.time_zone, self.store.now()))
 
     # -- pages -----------------------------------------------------------------------------------
 
     def objects(self) -> list[ObjectCount]:
         """All objects with their number of records."""
         counts = self.store.counts(VENDOR)
-        return [ObjectCount(kind.key, kind.plural, *counts.get(kind.key, (0, 0))) for kind in self.account.kinds()]
+        return [ObjectCount(kind.key, kind.plural, *counts.get(kind.key, (0, 0))) for kind in self.hub.kinds()]
 
     def page(self, request: Request) -> Response:
         """A list of records or one record's card."""
-        return pages.page(self.account, request)
+        return pages.page(self.hub, request)
+
+    def reload(self) -> None:
+        """Read the definitions again."""
+        self.hub.reload()
 
     def reset(self) -> None:
         """Start the rate limit windows anew."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +25,11 @@ class Account:
 
     def __init__(self, store: Store) -> None:
         self.store = store
-        self.portal = int(
-            store.setting("hubspot:portal", lambda: random.SystemRandom().randrange(20_000_000, 60_000_000))
-        )
+        self.id = int(store.setting("hubspot:portal", lambda: random.SystemRandom().randrange(20_000_000, 60_000_000)))
         self._lock = threading.RLock()
         self._properties: dict[str, dict[str, Property]] = {}
-        self._kinds: dict[str, ObjectType] = {kind.name: kind for kind in STANDARD}
-        for schema in store.definitions(VENDOR, "schema").values():
-            self._add_kind(schema)
+        self._kinds: dict[str, ObjectType] = {}
+        self.reload()
 
     # -- objects ---------------------------------------------------------------------------------
 
@@ -86,7 +84,7 @@ class Account:
                 "name": name,
                 "labels": dict(body["labels"]),
                 "objectTypeId": f"2-{number}",
-                "fullyQualifiedName": f"p{self.portal}_{name}",
+                "fullyQualifiedName": f"p{self.id}_{name}",
                 "requiredProperties": list(body["requiredProperties"]),
                 "searchableProperties": list(body.get("searchableProperties") or ()),
                 "secondaryDisplayProperties": list(body.get("secondaryDisplayProperties") or ()),
@@ -216,10 +214,13 @@ class Account:
             self.store.define(VENDOR, "property", prop.name, prop.as_json(), kind.key)
         self._properties[kind.key] = known | {prop.name: prop for prop in properties}
 
-    def forget_cache(self) -> None:
+    def reload(self) -> None:
         """Read the definitions from the store again, after a transaction that defined some was taken back."""
         with self._lock:
             self._properties.clear()
+            self._kinds = {kind.name: kind for kind in STANDARD}
+            for schema in self.store.definitions(VENDOR, "schema").values():
+                self._add_kind(schema)
 
     # -- setup file ------------------------------------------------------------------------------
 
@@ -242,14 +243,12 @@ class Account:
                 f"The setup file {path} may have `objects` and `properties`, not {', '.join(sorted(map(str, unknown)))}"
             )
         for schema in setup.get("objects") or ():
-            self._load(path, "objects", schema.get("name"), lambda s=schema: self._load_schema(s))
+            self._load(path, "objects", schema.get("name"), partial(self._load_schema, schema))
         for segment, definitions in (setup.get("properties") or {}).items():
             for body in definitions:
-                self._load(
-                    path, f"properties.{segment}", body.get("name"), lambda s=segment, b=body: self._load_property(s, b)
-                )
+                self._load(path, f"properties.{segment}", body.get("name"), partial(self._load_property, segment, body))
 
-    def _load(self, path: Path, section: str, name: Any, act: Any) -> None:
+    def _load(self, path: Path, section: str, name: Any, act: Callable[[], None]) -> None:
         try:
             act()
         except ApiError as error:

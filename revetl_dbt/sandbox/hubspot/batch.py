@@ -32,7 +32,7 @@ class Endpoints:
         self._account = account
         self._records = records
         self._base_url = base_url
-        self._order = random.Random(account.portal)  # noqa: S311 - only to shuffle answers
+        self._order = random.Random(account.id)  # noqa: S311 - only to shuffle answers
         self.shuffle = True
 
     # -- batches ---------------------------------------------------------------------------------
@@ -151,10 +151,13 @@ class Endpoints:
 
     def page(self, kind: ObjectType, request: Request) -> Response:
         """GET /{type}: pages by id; `after` is the id where the next page starts."""
-        limit = min(_number(request, "limit", 10), MAX_PAGE)
-        start = _number(request, "after", 0)
-        found = self._account.store.scan("hubspot", kind.key, archived=request.flag("archived"))
-        rest = [record for record in found if int(record.id) >= start]
+        limit = min(max(_number(request, "limit", 10), 1), MAX_PAGE)
+        start = request.first("after")
+        first = self._account.store.read("hubspot", kind.key, [start]).get(start) if start else None
+        if start and first is None:
+            raise ApiError(400, f"`after` must be what an earlier page returned, not `{start}`")
+        after = first.seq - 1 if first else 0
+        rest = self._account.store.scan("hubspot", kind.key, after, limit + 1, request.flag("archived"))
         renderer = Renderer(self._account, self._base_url, kind, request.listed("properties"))
         body: dict[str, Any] = {"results": renderer.with_history(rest[:limit], request.listed("propertiesWithHistory"))}
         if len(rest) > limit:

@@ -19,6 +19,7 @@ from revetl_dbt.sandbox.server import Poisoned
 from revetl_dbt.sandbox.store import Change, Record
 
 Mode = Literal["create", "update", "upsert"]
+AUTOMATIC = "CRM_AUTOMATION"  # the source of what HubSpot fills in by itself
 _FIRST_ID = 151_000_000_001
 
 
@@ -62,7 +63,7 @@ class Records:
     def not_unique(self, kind: ObjectType, name: str) -> ApiError:
         """The refusal of a property that does not identify records."""
         text = f"Unable to perform update/upsert by non-unique {kind.type_id} property {name}"
-        return ApiError(400, f"{text} in portal ID {self.account.portal}")
+        return ApiError(400, f"{text} in portal ID {self.account.id}")
 
     def find(
         self, kind: ObjectType, keys: Sequence[str], id_property: str | None, archived: bool = False
@@ -102,21 +103,18 @@ class Records:
             self._check_unique(kind, rows, mode)
             for row in rows:
                 if row.problems:
-                    row.error = invalid_properties(row.problems, self.account.portal)
+                    row.error = invalid_properties(row.problems, self.account.id)
             self._give_up(rows, partial)
             self._keep(kind, [row for row in rows if row.writable])
 
     def _give_up(self, rows: Sequence[Row], partial: bool) -> None:
         failed = [row for row in rows if row.error]
-        whole = next((row for row in failed if row.error and row.error.extra.pop("whole_batch", False)), None)
-        if whole and whole.error:
-            raise whole.error
         if not failed or partial:
             return
         problems = [problem for row in failed for problem in row.problems]
         first = failed[0].error
         assert first is not None
-        raise invalid_properties(problems, self.account.portal) if problems and failed[0].problems else first
+        raise invalid_properties(problems, self.account.id) if problems and failed[0].problems else first
 
     def _check_values(
         self, kind: ObjectType, rows: Sequence[Row], poisoned: Callable[[Mapping[str, Any]], Poisoned | None]
@@ -126,7 +124,9 @@ class Records:
             named = {row.id_property: row.key, **row.given} if row.id_property else row.given
             poison = poisoned({str(name): value for name, value in named.items()})
             if poison:
-                row.error = ApiError(400, poison.message, extra={"whole_batch": True} if poison.whole_batch else {})
+                row.error = ApiError(400, poison.message)
+                if poison.whole_batch:
+                    raise row.error
                 continue
             self._check_row(known, row, named)
 
@@ -200,7 +200,7 @@ class Records:
         else:
             row.error = ApiError(
                 400,
-                f"Cannot set PropertyValueCoordinates{{portalId={self.account.portal}, objectTypeId={kind.type_id}, "
+                f"Cannot set PropertyValueCoordinates{{portalId={self.account.id}, objectTypeId={kind.type_id}, "
                 f"propertyName={prop.name}, value={value}}} on {row.record.id}. {holder} already has that value.",
             )
 
@@ -214,12 +214,14 @@ class Records:
         )
         changes, claims, releases = [], [], []
         for row in rows:
-            texts = row.texts
             if row.record is None:
-                texts = {**dict(kind.defaults), **texts}
                 row.record = Record(str(fresh), {}, now, now)
                 fresh += 1
-            changed = _merge(known, row.record.properties, texts)
+                filled = {name: value for name, value in kind.defaults if name not in row.texts}
+                if filled:
+                    automatic = _merge(known, row.record.properties, filled)
+                    changes.append(Change(row.record.id, now, AUTOMATIC, automatic))
+            changed = _merge(known, row.record.properties, row.texts)
             if not changed and not row.new:
                 continue
             row.record.updated = now

@@ -88,10 +88,10 @@ def _day(prop: Property, value: str) -> str:
             return dt.date.fromisoformat(value).isoformat()
         except ValueError:
             raise Refused(prop, "INVALID_DATE", f"{value} is not a valid date.") from None
-    millis = _milliseconds(prop, value)
-    if millis % _DAY_MS:
+    at = _milliseconds(prop, value)
+    if at % _DAY_MS:
         raise Refused(prop, "INVALID_DATE", f"{value} is not a valid date: its time is not midnight UTC.")
-    return moment_text(millis)[:10]
+    return moment_text(at)[:10]
 
 
 def _moment(prop: Property, value: str) -> str:
@@ -116,10 +116,15 @@ def _milliseconds(prop: Property, value: str) -> int:
 _BY_TYPE = {"number": _number, "enumeration": _choice, "bool": _flag, "date": _day, "datetime": _moment}
 
 
-def moment_text(millis: int) -> str:
+def moment_text(at: int) -> str:
     """Milliseconds since 1970 as `2024-02-29T03:30:17.000Z`."""
-    moment = dt.datetime(1970, 1, 1) + dt.timedelta(milliseconds=millis)
+    moment = dt.datetime(1970, 1, 1) + dt.timedelta(milliseconds=at)
     return moment.isoformat(timespec="milliseconds") + "Z"
+
+
+def millis(text: str) -> int:
+    """The reverse of `moment_text`."""
+    return int(dt.datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp() * 1000)
 
 
 def as_text(value: Any) -> str | None:
