@@ -27,6 +27,7 @@ from enum import Enum
 from typing import Annotated, Any, ClassVar, NamedTuple, Protocol
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, WithJsonSchema
+from typing_extensions import Self
 
 from revetl_dbt.errors import RevetlError
 
@@ -308,6 +309,13 @@ class DestinationConfig(BaseModel):
         found: list[str] = []
         _collect_secrets(self, found)
         return found
+
+    def in_sandbox(self, url: str, token: str | None) -> Self:  # noqa: ARG002
+        """The same settings for the sandbox at `url`, which accepts `token` (None: it asks for none).
+
+        Override where there are credentials: those of the vendor must not leave for the sandbox.
+        """
+        return self.model_copy(update={"base_url": url})
 
 
 def _collect_secrets(value: Any, found: list[str]) -> None:

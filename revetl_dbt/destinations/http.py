@@ -30,6 +30,7 @@ import msgspec
 import requests
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 from requests.auth import AuthBase, HTTPBasicAuth
+from typing_extensions import Self
 
 from revetl_dbt.destinations.base import (
     Account,
@@ -263,6 +264,10 @@ class HttpConfig(DestinationConfig):
         if parts.username is not None or parts.query or parts.fragment:
             raise ValueError("`base_url` is scheme, host and path only: credentials belong in `auth`")
         return self
+
+    def in_sandbox(self, url: str, token: str | None) -> Self:
+        auth = None if token is None else ApiKey(type="headers", headers={"Authorization": SecretStr(token)})
+        return self.model_copy(update={"base_url": url, "auth": auth})
 
 
 _SECRET_HEADER = re.compile(r"authorization|cookie|api-?_?key|token|secret|password", re.IGNORECASE)

@@ -25,6 +25,7 @@ import msgspec
 import requests
 from pydantic import Field, SecretStr, model_validator
 from requests.auth import AuthBase
+from typing_extensions import Self
 
 from revetl_dbt.destinations.base import (
     Account,
@@ -80,6 +81,9 @@ class HubSpotConfig(DestinationConfig):
         if self.access_token is None and not self.sandbox:
             raise ValueError("`access_token` is missing: a service key, or the token of a private app")
         return self
+
+    def in_sandbox(self, url: str, token: str | None) -> Self:
+        return self.model_copy(update={"base_url": url, "access_token": SecretStr(token or "sandbox")})
 
 
 _STANDARD: Mapping[str, str] = {"contacts": "0-1", "companies": "0-2", "deals": "0-3", "tickets": "0-5"}
