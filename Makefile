@@ -33,7 +33,7 @@ docs: $(READY)  ## Write the generated pages of docs/ anew
 	$(BIN)/python -m docs.generate
 
 lock:  ## Pin requirements/dev.in; needs uv
-	uv pip compile --universal --python-version 3.10 --generate-hashes --no-header --quiet requirements/dev.in --output-file requirements/dev.txt
+	uv pip compile --universal --python-version 3.10 --generate-hashes --no-header --no-strip-extras --quiet requirements/dev.in --output-file requirements/dev.txt
 
 clean:
 	rm -rf $(VENV) dist build .mypy_cache .pytest_cache .ruff_cache .hypothesis example_dbt_project/target example_dbt_project/*.duckdb
