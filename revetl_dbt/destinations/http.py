@@ -517,6 +517,8 @@ class _Reader:
         if not isinstance(results, list):
             raise UnknownOutcomeError(f"the response has no list of results at `{self.config.results}`", code="results")
         found = self.joined(changes, results)
+        if not found and self.config.unlisted == "unknown":
+            raise UnknownOutcomeError("the response says nothing of any record", code="results")
         return [
             self.outcome(change, found[n]) if n in found else self.unlisted(change) for n, change in enumerate(changes)
         ]
