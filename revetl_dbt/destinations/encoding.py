@@ -9,7 +9,7 @@ from decimal import Decimal
 
 def finite(value: float | Decimal | None) -> float | Decimal | None:
     """The number itself. Raises ValueError for NaN and infinity, which neither JSON nor any vendor knows."""
-    if value is None or math.isfinite(value):
+    if value is None or (value.is_finite() if isinstance(value, Decimal) else math.isfinite(value)):
         return value
     raise ValueError(f"{value} is not a number that can be sent")
 

@@ -203,16 +203,7 @@ class HubSpot(HttpDestination):
         if not values:
             return []
         wanted = {_key(value): value for value in values}
-        # A contact is found by its other addresses too, and then says another `email` than it was asked for.
-        others = ["hs_additional_emails"] if match == "email" else []
-        query: dict[str, Any] = {
-            "inputs": [{"id": str(value)} for value in wanted.values()],
-            "properties": [*dict.fromkeys([*fields, match, *others])],
-            "propertiesWithHistory": [],
-        }
-        if match != RECORD_ID:
-            query["idProperty"] = match
-        body = decode_json(self.request("POST", self._batch(object, "read"), json=query))
+        body = self._ask(object, match, list(wanted.values()), fields)
         return [
             Found(str(item["id"]), wanted[key], {name: properties.get(name) for name in fields})
             for item in _results(body)
@@ -220,6 +211,19 @@ class HubSpot(HttpDestination):
             for key in _keys(item, properties, match)
             if key in wanted
         ]
+
+    def _ask(self, object_name: str, match: str, values: Sequence[Any], fields: Sequence[str]) -> Any:
+        """The answer of batch/read: results, and in `errors` what was not found."""
+        # A contact is found by its other addresses too, and then says another `email` than it was asked for.
+        others = ["hs_additional_emails"] if match == "email" else []
+        query: dict[str, Any] = {
+            "inputs": [{"id": str(value)} for value in values],
+            "properties": [*dict.fromkeys([*fields, match, *others])],
+            "propertiesWithHistory": [],
+        }
+        if match != RECORD_ID:
+            query["idProperty"] = match
+        return decode_json(self.request("POST", self._batch(object_name, "read"), json=query))
 
     def error(self, response: requests.Response) -> DestinationError:
         body = _json(response)
@@ -291,15 +295,16 @@ class HubSpot(HttpDestination):
     def _gone(self, object_name: str, ids: Collection[str]) -> set[str]:
         """Which of the ids that an update did not mention have no record: HubSpot may leave those out of its answer."""
         try:
-            found = self.read(object_name, RECORD_ID, list(ids), ())
+            body = self._ask(object_name, RECORD_ID, list(ids), ())
+            found = {str(item["id"]) for item in _results(body)}
         except DestinationError:
             return set()  # asked after the write, and only to know more: these stay unknown
-        return set(ids) - {item.match for item in found}
+        return set(ids) - found if body.get("errors") else set()
 
     def _archive(self, object_name: str, ids: Mapping[int, str]) -> list[Outcome]:
         inputs = [{"id": known} for known in dict.fromkeys(ids.values())]
         response = self.request("POST", self._batch(object_name, "archive"), json={"inputs": inputs})
-        refused = _refused(_json(response))
+        refused = _refused(response)
         return [
             Outcome(seq, Status.REJECTED, known, *refused[known])
             if known in refused
@@ -483,10 +488,19 @@ def _results(body: Any, key: str = "id") -> list[Mapping[str, Any]]:
     return results
 
 
-def _refused(body: Mapping[str, Any]) -> dict[str, tuple[str | None, str]]:
-    """Code and message of the records that an archive refused, by id; an answer without a body refuses none."""
+def _refused(response: requests.Response) -> dict[str, tuple[str | None, str]]:
+    """Code and message of the records that an archive refused, by id.
+
+    204 refuses none. Raises UnknownOutcomeError for another success that does not say what it refuses.
+    """
+    body = {"errors": []} if response.status_code == 204 else decode_json(response)
+    errors = body.get("errors") if isinstance(body, Mapping) else None
+    if not isinstance(errors, list):
+        raise UnknownOutcomeError(
+            f"{response.status_code} for an archive, which HubSpot answers with 204", code="empty"
+        )
     refused = {}
-    for item in body.get("errors") or []:
+    for item in errors:
         message, code = _reason(item)
         for name in _texts((item.get("context") or {}).get("ids")):
             refused[name] = (code, message or "refused without a reason")

@@ -141,7 +141,7 @@ class TestHttpWithResults(Conformance):
         join = {"join": "index"} if request.param == "index" else {"join": "match", "at": "id"}
         operations = {
             "upsert": {"path": "/people", "body": "array", "batch_size": 1000, "response": {**response, **join}},
-            "delete": {"path": "/people/{email}", "method": "DELETE"},
+            "delete": {"path": "/people", "method": "DELETE", "body": "array", "response": {**response, **join}},
         }
         return http_subject(sandbox, operations, reports=True)
 

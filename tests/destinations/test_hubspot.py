@@ -180,7 +180,7 @@ class TestUpdate:
 
     def test_a_stale_id_that_the_answer_leaves_out_is_missing(self, stub: Stub, hubspot: HubSpot) -> None:
         gone = {"category": "OBJECT_NOT_FOUND", "message": "Could not get some objects", "context": {"ids": [""]}}
-        stub.answer(complete({"id": "7"}, errors=[gone]), complete({"id": "7"}, errors=[gone]))
+        stub.answer(complete({"id": "7"}, errors=[gone]), complete(errors=[gone]))
         outcomes = write(hubspot, "update", ADA._replace(id="7"), BOB._replace(id="8"))
         assert [asked.path.rpartition("/")[2] for asked in stub.asked] == ["update", "read"]
         assert (outcomes[1].status, outcomes[2].status) == (Status.UPDATED, Status.MISSING)
@@ -189,6 +189,11 @@ class TestUpdate:
         stub.answer(complete({"id": "7"}), complete({"id": "8"}))
         outcomes = write(hubspot, "update", ADA._replace(id="7"), BOB._replace(id="8"))
         assert outcomes[2].status is Status.UNKNOWN
+
+    def test_a_vendor_that_answers_nothing_at_all_proves_nothing(self, stub: Stub, hubspot: HubSpot) -> None:
+        stub.answer(complete())
+        with pytest.raises(UnknownOutcomeError):
+            write(hubspot, "update", ADA._replace(id="7"), BOB._replace(id="8"))
 
     def test_a_lookup_after_the_write_cannot_make_it_worse(self, stub: Stub, hubspot: HubSpot) -> None:
         stub.answer(complete({"id": "7"}), Answer(429))
@@ -269,6 +274,12 @@ class TestArchive:
         outcomes = write(hubspot, "archive", ADA._replace(id="7"), BOB._replace(id="8"))
         assert outcomes[1] == Outcome(1, Status.REJECTED, "7", "VALIDATION_ERROR", "no")
         assert outcomes[2].status is Status.DELETED
+
+    @pytest.mark.parametrize(("status", "body"), [(200, b""), (200, b"<html>"), (200, {}), (202, [])])
+    def test_only_204_says_that_all_were_archived(self, stub: Stub, hubspot: HubSpot, status: int, body: Any) -> None:
+        stub.answer(Answer(status, body))
+        with pytest.raises(UnknownOutcomeError):
+            write(hubspot, "archive", ADA._replace(id="7"))
 
     def test_permanent_deletes_are_not_offered(self, hubspot: HubSpot) -> None:
         kind = hubspot.object_type("contacts")
