@@ -7,12 +7,17 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from revetl_dbt.destinations.base import Account, Destination, DestinationConfig, FieldInfo, ObjectType
 from revetl_dbt.engine.pacing import Pacer
 from revetl_dbt.spec.destinations import Output
 from revetl_dbt.warehouse.store import Store
+
+if TYPE_CHECKING:
+    from revetl_dbt.sandbox import Sandbox, SandboxClient
 
 
 @dataclass(slots=True)
@@ -26,7 +31,7 @@ class Link:
     _described: dict[str, dict[str, FieldInfo]] = field(default_factory=dict)
 
     def account(self, store: Store) -> Account:
-        """Whose account it is: known from an earlier run with the same credentials, else asked. Raises DestinationError."""
+        """Whose account it is: known from an earlier run with the credentials, else asked. Raises DestinationError."""
         if self._account is None:
             config = self.output.config
             mark = fingerprint(config)
@@ -55,15 +60,32 @@ def fingerprint(config: DestinationConfig) -> str:
 
 @contextmanager
 def open_links(
-    outputs: Mapping[str, Output], store: Store, sandbox_dir: Path, stop: threading.Event
+    outputs: Mapping[str, Output],
+    store: Store,
+    sandbox_dir: Path,
+    stop: threading.Event,
+    *,
+    setup: Mapping[str, Path] | None = None,
 ) -> Iterator[dict[str, Link]]:
-    """Connectors for the outputs, the local sandbox started where one is asked for; all closed at the end."""
+    """Connectors for the outputs, the local sandbox started where one is asked for; all closed at the end.
+
+    `sandbox_dir` is where the sandbox keeps its state, `setup` names a file a vendor that a sandbox started here loads.
+    """
     with ExitStack() as stack:
+
+        @cache
+        def sandbox() -> Sandbox | SandboxClient:
+            from revetl_dbt.sandbox import attach
+
+            found = attach(sandbox_dir, setup=setup)
+            stack.callback(found.close)
+            return found
+
         links: dict[str, Link] = {}
         for name, output in outputs.items():
             config = output.config
             if config.sandbox:
-                config = _in_sandbox(config, sandbox_dir)
+                config = config.in_sandbox(sandbox().url(config.type), sandbox().token(config.type))
             daily = config.daily_requests
             left = None if daily is None else max(0, daily - store.requests_today(name))
             pacer = Pacer(config.requests_per_second, left, stop=stop)
@@ -71,9 +93,3 @@ def open_links(
             stack.callback(destination.close)
             links[name] = Link(output, destination, pacer)
         yield links
-
-
-def _in_sandbox(config: DestinationConfig, sandbox_dir: Path) -> DestinationConfig:
-    from revetl_dbt.sandbox import attach
-
-    return config.model_copy(update={"base_url": attach(sandbox_dir).url(config.type)})

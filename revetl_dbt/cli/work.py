@@ -1,0 +1,162 @@
+"""What the commands that touch the warehouse or a destination share: a loaded project, and how to open what it uses."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from revetl_dbt import __version__
+from revetl_dbt.cli.messages import show_diagnostics
+from revetl_dbt.engine.link import Link, open_links
+from revetl_dbt.errors import Diagnostic, InputError
+from revetl_dbt.nearest import did_you_mean, listed
+from revetl_dbt.project.options import Options
+from revetl_dbt.project.project import Project
+from revetl_dbt.project.run_results import gate
+from revetl_dbt.project.target import check_connection
+from revetl_dbt.report.console import Redact, header, overview
+from revetl_dbt.report.log import Event, Log
+from revetl_dbt.report.redact import Redactor, environment_secrets
+from revetl_dbt.spec.load import Loaded, load
+from revetl_dbt.spec.models import Sync
+from revetl_dbt.warehouse.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """A loaded project and the log of the command that works on it."""
+
+    loaded: Loaded
+    log: Log
+    skip: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def begin(cls, options: Options) -> Work:
+        """Load and check the project, say what was found. Raises InputError with everything that is wrong."""
+        log = Log(options, str(uuid.uuid4()))
+        header(log, __version__)
+        loaded = load(options)
+        show_diagnostics(loaded.warnings, options)
+        overview(log, loaded.syncs, loaded.profile.target)
+        return cls(loaded, log, _skipped(loaded))
+
+    @property
+    def options(self) -> Options:
+        """What the user asked for."""
+        return self.loaded.options
+
+    @property
+    def folder(self) -> Path:
+        """Where our artifacts and journals are."""
+        return self.loaded.project.target_path / "revetl"
+
+    @property
+    def dbt_invocation_id(self) -> str | None:
+        """The dbt invocation whose results are being sent, as far as it is known."""
+        results = self.loaded.project.run_results()
+        return results.invocation_id if results else self.loaded.project.manifest.invocation_id
+
+    @contextmanager
+    def store(self) -> Iterator[Store]:
+        """The warehouse, opened through dbt and closed at the end. Raises InputError or WarehouseError."""
+        from revetl_dbt.warehouse.dbt_api import DbtOptions, DbtSession
+
+        options, profile = self.options, self.loaded.profile
+        session = DbtSession(
+            DbtOptions(
+                self.loaded.project.folder,
+                profile.path.parent,
+                profile.name,
+                profile.target,
+                dict(options.vars),
+                options.threads,
+            )
+        )
+        try:
+            manifest = self.loaded.project.manifest
+            problem = check_connection(manifest, session.adapter_type, session.database, session.schema)
+            if problem is not None and not problem.warning:
+                raise InputError([problem])
+            show_diagnostics([problem] if problem else [], options)
+            yield Store(session, notice=self.notice)
+        finally:
+            session.close()
+
+    @contextmanager
+    def links(self, store: Store, stop: threading.Event) -> Iterator[dict[str, Link]]:
+        """The destinations of the syncs that are not skipped, open; the sandbox started where it is asked for."""
+        used = {sync.spec.destination for sync in self.loaded.syncs if sync.name not in self.skip}
+        outputs = {name: output for name, output in self.loaded.outputs.items() if name in used}
+        store.prepare()
+        setup = sandbox_setup(self.loaded.project)
+        with open_links(outputs, store, sandbox_dir(self.loaded.project), stop, setup=setup) as links:
+            yield links
+
+    def notice(self, text: str) -> None:
+        """Something that a person should know."""
+        self.log.line(Event.Notice, text, "warn")
+
+    def named(self, names: Iterable[str], option: str) -> frozenset[str]:
+        """Sync names that an option gave. Raises InputError for those that do not exist."""
+        known = [sync.name for sync in self.loaded.declared]
+        problems = [
+            Diagnostic(
+                "unknown-sync",
+                f"There is no sync `{name}`",
+                field=option,
+                expected=listed(known),
+                hint=did_you_mean(name, known),
+            )
+            for name in names
+            if name not in known
+        ]
+        if problems:
+            raise InputError(problems)
+        return frozenset(names)
+
+    def secrets(self) -> Redactor:
+        """What masks secrets only."""
+        return Redactor(self._secrets(), show_values=True)
+
+    def redact(self, *, show_values: bool = False) -> Redact:
+        """What masks a text that others wrote about a sync."""
+        secrets = self._secrets()
+        redactors = {
+            sync.name: Redactor(secrets, _names(sync), show_values=show_values) for sync in self.loaded.declared
+        }
+        return lambda sync, text: redactors[sync.name](text)
+
+    def _secrets(self) -> list[str]:
+        configured = [secret for output in self.loaded.outputs.values() for secret in output.config.secrets()]
+        return [*environment_secrets(), *configured]
+
+
+def sandbox_dir(project: Project) -> Path:
+    """Where the project's sandbox keeps its state."""
+    return project.target_path / "revetl" / "sandbox"
+
+
+def sandbox_setup(project: Project) -> dict[str, Path]:
+    """The files that a sandbox loads when it starts: `sandbox/<vendor>.yml` in the project."""
+    return {path.stem: path for path in sorted((project.folder / "sandbox").glob("*.yml"))}
+
+
+def _skipped(loaded: Loaded) -> dict[str, str]:
+    """Why syncs do not run: paused, or their model or a test of it failed in dbt's latest command."""
+    skip = {sync.name: "paused (`enabled: false`)" for sync in loaded.syncs if not sync.spec.enabled}
+    if loaded.options.gate and loaded.syncs:
+        results = loaded.project.run_results()
+        for sync in loaded.syncs:
+            reason = gate(loaded.project.manifest, results, sync.source.unique_id)
+            if reason is not None and sync.name not in skip:
+                skip[sync.name] = f"{reason} (--no-gate sends it nevertheless)"
+    return skip
+
+
+def _names(sync: Sync) -> list[str]:
+    """Every word of the declaration, and the names of the relation and its columns."""
+    return [sync.name, sync.spec.model_dump_json(), sync.source.relation_name, sync.source.name, *sync.source.columns]
