@@ -100,7 +100,7 @@ class DbtSession:
             self._end_transaction()
         return [(str(column.name), str(column.data_type)) for column in columns]
 
-    def macro(self, name: str, **arguments: Any) -> Any:
+    def macro(self, name: str, /, **arguments: Any) -> Any:
         """What a macro of ours (or the user's override of it) returns."""
         with self._failures():
             return self._adapter.execute_macro(name, project=PACKAGE, kwargs=arguments)

@@ -1,0 +1,27 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .fake import Fake
+from .harness import Flow, Warehouse
+
+
+@pytest.fixture
+def warehouse() -> Iterator[Warehouse]:
+    with Warehouse() as fresh:
+        yield fresh
+
+
+@pytest.fixture
+def flow(warehouse: Warehouse, tmp_path: Path) -> Callable[..., Flow]:
+    """Makes a flow of a sync `people` over a table `people`."""
+
+    def make(destination: Fake | None = None, *, name: str = "people", **spec: Any) -> Flow:
+        sync = warehouse.sync(name, "people", **spec)
+        return Flow(warehouse, destination or Fake(), sync, tmp_path / "journal")
+
+    return make

@@ -1,0 +1,132 @@
+"""Column types to test with: SQL types, values that are easily got wrong, their SQL, what a destination gets."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import math
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from hypothesis import strategies as st
+
+UTC = dt.timezone.utc
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A type of column: `values` never draws null, `sql` renders a value, `sent` is what the destination gets."""
+
+    duckdb: str
+    postgres: str
+    values: st.SearchStrategy[Any]
+    sql: Callable[[Any, str], str]  # value, SQL type
+    sent: Callable[[Any], Any] = lambda value: value
+
+    def type(self, is_duckdb: bool) -> str:
+        return self.duckdb if is_duckdb else self.postgres
+
+    def expression(self, value: Any, is_duckdb: bool) -> str:
+        return "null" if value is None else self.sql(value, self.type(is_duckdb))
+
+
+def quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _cast(value: Any, kind: str) -> str:
+    return f"cast({quoted(str(value))} as {kind})"
+
+
+def _isoformat(value: Any, kind: str) -> str:
+    return _cast(value.isoformat(), kind)
+
+
+def _array(value: list[str | None], kind: str) -> str:
+    if not value:
+        return f"cast('{{}}' as {kind})" if kind == "text[]" else f"cast([] as {kind})"
+    items = ", ".join("null" if item is None else quoted(item) for item in value)
+    return f"cast(array[{items}] as {kind})"
+
+
+def _json(value: Any, kind: str) -> str:
+    text = quoted(json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":")))
+    if kind.startswith("STRUCT"):
+        return f"""from_json({text}, '{{"a": "BIGINT", "b": ["VARCHAR"], "c": {{"d": "BOOLEAN"}}}}')"""
+    return f"cast({text} as {kind})"
+
+
+_TRICKY = [
+    "", " ", "a", "A", "a ", "O'Brien", "back\\slash", 'double "quote"', "line\nfeed\r\ttab", "a|b", ";--", "$$",
+    "null", "NULL", "true", "0", "1e3", "{{ x }}", "{% y %}", "%s %(a)s", "é", "e\u0301", "Straße", "İı",
+    "日本語", "שלום", "🇩🇪👩‍👩‍👧", "\u200b", "\ufeff",
+]  # fmt: skip
+text = st.sampled_from(_TRICKY) | st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=6)
+_json_leaf = st.none() | st.booleans() | st.integers(-(2**53), 2**53) | text
+_json_value = st.recursive(
+    _json_leaf,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(text, inner, max_size=3),
+    max_leaves=5,
+)
+_moments = [dt.datetime(1970, 1, 1), dt.datetime(1969, 12, 31, 23, 59, 59, 999999), dt.datetime(2024, 3, 31, 2, 30)]
+_zones = st.sampled_from([UTC, dt.timezone(dt.timedelta(hours=14)), dt.timezone(-dt.timedelta(hours=9, minutes=30))])
+_timestamps = st.sampled_from(_moments) | st.datetimes(dt.datetime(1800, 1, 1), dt.datetime(9000, 1, 1))
+
+KINDS: dict[str, Kind] = {
+    "text": Kind("VARCHAR", "text", text, lambda value, _: quoted(value)),
+    "integer": Kind("BIGINT", "bigint", st.sampled_from([0, 1, -1, 2**63 - 1, 1 - 2**63]) | st.integers(-9, 9), _cast),
+    "decimal": Kind(
+        "DECIMAL(30,6)",
+        "numeric(30,6)",
+        st.decimals(Decimal("-1e23"), Decimal("1e23"), places=6) | st.sampled_from([Decimal(0), Decimal("0.000001")]),
+        _cast,
+    ),
+    "float": Kind(
+        "DOUBLE",
+        "double precision",
+        st.sampled_from([0.0, 0.1, 1e300, 5e-324, math.pi]) | st.floats(allow_nan=False, allow_infinity=False),
+        lambda value, kind: _cast(repr(value), kind),
+    ),
+    "boolean": Kind("BOOLEAN", "boolean", st.booleans(), _cast),
+    "date": Kind("DATE", "date", st.dates(), _isoformat),
+    "timestamp": Kind("TIMESTAMP", "timestamp", _timestamps, _isoformat),
+    "timestamptz": Kind(
+        "TIMESTAMP WITH TIME ZONE",
+        "timestamp with time zone",
+        st.builds(lambda moment, zone: moment.replace(tzinfo=zone), _timestamps, _zones),
+        _isoformat,
+        lambda value: value.astimezone(UTC),
+    ),
+    "time": Kind("TIME", "time", st.times(), _isoformat),
+    "uuid": Kind("UUID", "uuid", st.uuids(), _cast, str),
+    "array": Kind("VARCHAR[]", "text[]", st.lists(st.none() | text, max_size=3), _array),
+    "struct": Kind(
+        "STRUCT(a BIGINT, b VARCHAR[], c STRUCT(d BOOLEAN))",
+        "jsonb",
+        st.fixed_dictionaries(
+            {
+                "a": st.integers(-9, 9),
+                "b": st.lists(text, max_size=2),
+                "c": st.fixed_dictionaries({"d": st.booleans()}),
+            }
+        ),
+        _json,
+    ),
+    "json": Kind("JSON", "jsonb", _json_value.filter(lambda value: value is not None), _json),
+}
+
+
+def same(a: Any, b: Any) -> bool:
+    """Equality as a warehouse sees it: true is not 1."""
+    return json.dumps(a, sort_keys=True, default=_plain) == json.dumps(b, sort_keys=True, default=_plain)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dt.datetime) and value.tzinfo is not None:
+        return value.astimezone(UTC).isoformat()
+    if isinstance(value, (dt.date, dt.datetime, dt.time)):
+        return value.isoformat()
+    return ["decimal", str(value.normalize())] if isinstance(value, Decimal) else ["uuid", str(uuid.UUID(str(value)))]
