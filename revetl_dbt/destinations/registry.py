@@ -6,12 +6,12 @@ imports no connector.
 
 from __future__ import annotations
 
-import difflib
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 
 from revetl_dbt.destinations.base import Destination
 from revetl_dbt.errors import InputError
+from revetl_dbt.nearest import did_you_mean, listed
 
 GROUP = "revetl_dbt.destinations"
 
@@ -55,13 +55,12 @@ def _unknown(name: str) -> InputError:
             f"No destination type is installed, so `{name}` is not either",
             hint="revetl_dbt runs from files that were never installed: install it, such as with `pip install -e .`",
         )
-    near = difflib.get_close_matches(name.lower(), known, n=1)
     return InputError.single(
         "destination-type-unknown",
         f"There is no destination type `{name}`",
         field="type",
-        expected="one of " + ", ".join(f"`{item}`" for item in known),
-        hint=f"Did you mean `{near[0]}`?" if near else "Is the package that provides it installed?",
+        expected=f"one of {listed(known)}",
+        hint=did_you_mean(name, known) or "Is the package that provides it installed?",
     )
 
 

@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+import traceback
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from revetl_dbt.destinations.base import (
+    DestinationError,
+    FatalError,
+    RetryableError,
+    UnauthorizedError,
+    UnknownOutcomeError,
+)
+from revetl_dbt.destinations.http import Http, HttpConfig
+from revetl_dbt.destinations.transport import decode_json, origin, retry_after, to_json, to_json_lines
+
+from .stub import Answer, OpenGate, Stub
+
+SECRET_PATH = "/hooks/T0/s3cret"
+
+
+def made(url: str, **more: Any) -> Http:
+    settings = {"type": "http", "base_url": url, "objects": {"x": {"operations": {"append": {"path": "/x"}}}}, **more}
+    return Http(HttpConfig.model_validate(settings), OpenGate())
+
+
+def failure(destination: Http) -> DestinationError:
+    with pytest.raises(DestinationError) as caught:
+        destination.request("POST", "/x", json={})
+    return caught.value
+
+
+def test_errors_name_the_host_only(stub: Stub) -> None:
+    stub.answer(Answer(drop=True))
+    for url in (stub.url, "http://127.0.0.1:1", stub.url.replace("http:", "https:"), "http://no-such-host.invalid"):
+        error = failure(made(url + SECRET_PATH))
+        text = str(error) + "".join(traceback.format_exception(error, chain=False)) + repr(error.__cause__)
+        assert origin(url) in str(error)
+        assert "s3cret" not in text
+
+
+def test_no_https_is_fatal(stub: Stub) -> None:
+    error = failure(made(stub.url.replace("http:", "https:")))
+    assert (type(error), error.code) == (FatalError, "tls")
+    assert stub.asked == []
+
+
+def test_no_connection_is_worth_another_try() -> None:
+    assert [type(failure(made(f"http://{host}"))) for host in ("127.0.0.1:1", "no-such-host.invalid")] == [
+        RetryableError,
+        RetryableError,
+    ]
+
+
+def test_redirects_are_not_followed(stub: Stub) -> None:
+    stub.answer(Answer(307, headers={"Location": stub.url + "/elsewhere"}))
+    assert type(failure(made(stub.url))) is FatalError
+    assert len(stub.asked) == 1
+
+
+def test_a_netrc_does_not_replace_credentials(stub: Stub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login eve password pw\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    made(stub.url).request("POST", "/x", json={})
+    assert "Authorization" not in stub.last.headers
+    made(stub.url, auth={"type": "bearer", "token": "t"}).request("POST", "/x", json={})
+    assert stub.last.headers["Authorization"] == "Bearer t"
+
+
+def test_the_sandbox_is_reached_without_the_proxy(stub: Stub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    assert made(stub.url, sandbox=True).request("GET", "/x").status_code == 200
+    assert type(failure(made(stub.url))) is RetryableError
+
+
+def test_connections_are_kept_and_closed(stub: Stub) -> None:
+    destination = made(stub.url)
+    for _ in range(3):
+        destination.request("GET", "/x")
+    session = destination._session()
+    assert destination._session() is session
+    destination.close()
+    assert destination._session() is not session
+
+
+@pytest.fixture
+def response() -> requests.Response:
+    answer = requests.Response()
+    answer.status_code = 429
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({}, None),
+        ({"Retry-After": "30"}, 30.0),
+        ({"Retry-After": "1.5"}, 1.5),
+        ({"Retry-After": "-3"}, 0.0),
+        ({"Retry-After": "inf"}, None),
+        ({"Retry-After": "nan"}, None),
+        ({"Retry-After": ""}, None),
+        ({"Retry-After": "Wed, 21 Oct 2026 07:28:30 GMT", "Date": "Wed, 21 Oct 2026 07:28:00 GMT"}, 30.0),
+        ({"Retry-After": "Wed, 21 Oct 2026 07:28:30 GMT", "Date": "yesterday"}, None),
+        ({"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"}, 0.0),
+    ],
+)
+def test_retry_after(response: requests.Response, headers: dict[str, str], seconds: float | None) -> None:
+    response.headers.update(headers)
+    assert retry_after(response) == seconds
+
+
+def test_a_success_without_json_is_unknown(response: requests.Response) -> None:
+    response.status_code, response._content = 200, b"<html>person@example.com"
+    with pytest.raises(UnknownOutcomeError) as caught:
+        decode_json(response)
+    assert "person@example.com" not in str(caught.value)
+
+
+def test_a_refusal_is_an_error_and_any_answer_can_be_had(stub: Stub) -> None:
+    stub.answer(Answer(401))
+    destination = made(stub.url)
+    assert type(failure(destination)) is UnauthorizedError
+    assert destination.send("GET", "/x").status_code == 401
+
+
+def test_json() -> None:
+    assert to_json({"a": [1, None]}) == b'{"a":[1,null]}'
+    assert to_json_lines([{"a": 1}, {"b": "\n"}]) == b'{"a":1}\n{"b":"\\n"}\n'
