@@ -36,9 +36,10 @@ class SandboxClient:
             description = json.loads(address_file(state_dir).read_text(encoding="utf-8"))
             client = cls(description)
             alive = client._call("GET", "health")
-        except (OSError, ValueError, KeyError, http.client.HTTPException, SandboxError):
-            return None
-        return client if alive.get("identity") == description.get("identity") else None
+            same = bool(alive["identity"] == description["identity"])
+        except (OSError, ValueError, LookupError, TypeError, http.client.HTTPException, SandboxError):
+            return None  # no file, half a file, nobody there, or somebody else
+        return client if same else None
 
     def __enter__(self) -> SandboxClient:
         return self

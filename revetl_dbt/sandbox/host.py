@@ -88,7 +88,7 @@ class Sandbox:
             stack.callback(_lock(self.state_dir).close)
             self.store = Store(self.state_dir / "sandbox.sqlite", self._now)
             stack.callback(self.store.close)
-            self._listener = Listener(*self._address, self._answer)
+            self._listener = Listener(*self._address, self._answer, self._now)
             stack.callback(self._listener.server_close)
             self.base_url = self._listener.url()
             self.vendors = {name: vendor(self.store, self.base_url) for name, vendor in classes.items()}
@@ -98,9 +98,7 @@ class Sandbox:
                 self.load_setup(name, path)
             self.identity = secrets.token_hex(8)
             self._control = Control(self)
-            threading.Thread(
-                target=self._listener.serve_forever, args=(0.05,), name="revetl-sandbox", daemon=True
-            ).start()
+            threading.Thread(target=self._listener.serve, name="revetl-sandbox", daemon=True).start()
             stack.callback(self._listener.stop)
             stack.callback(self._write_address())
             self._closing = stack.pop_all()

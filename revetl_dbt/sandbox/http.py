@@ -13,14 +13,14 @@ another request it is refused with 422 (https://datatracker.ietf.org/doc/draft-i
 from __future__ import annotations
 
 import hashlib
-import json
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
+from urllib.parse import unquote
 
 from revetl_dbt.sandbox import http_pages
-from revetl_dbt.sandbox.server import BadRequest, Request, Response
+from revetl_dbt.sandbox.server import BadRequest, Request, Response, parsed
 from revetl_dbt.sandbox.store import Change, Record
 from revetl_dbt.sandbox.vendor import Failure, ObjectCount, Vendor
 
@@ -34,13 +34,16 @@ class HttpOptions:
     `results` is what an answer to several records has: `none`, or one entry a record with its `index` or its `id`:
     `{"results": [{"index": 0, "status": "ok"}, {"index": 1, "status": "error", "error": "..."}]}`. With `none`, one
     refused record refuses them all. `key` is the field that identifies a record. `header` and `secret` ask for a header
-    with this value, such as `Authorization` and `Bearer abc`.
+    with this value, such as `Authorization` and `Bearer abc`. `max_records` and `max_bytes` are limits of one request,
+    0 for none.
     """
 
     results: str = "none"
     key: str = "id"
     header: str = "Authorization"
     secret: str | None = None
+    max_records: int = 0
+    max_bytes: int = 0
 
 
 class Http(Vendor):
@@ -95,14 +98,18 @@ class Http(Vendor):
     # -- collections -----------------------------------------------------------------------------
 
     def _act(self, request: Request) -> Response:
-        collection, _, record_id = request.path.strip("/").partition("/")
+        collection, _, record_id = (unquote(part) for part in request.path.strip("/").partition("/"))
         if not collection:
             return Response(404, {"error": "Name a collection: /http/{collection}"})
         if request.method == "GET":
             return self._read(collection, record_id)
         if request.method not in _METHODS:
             return Response(405, {"error": f"{request.method} is not supported"})
+        if 0 < self.options.max_bytes < len(request.body):
+            return Response(413, {"error": f"A request may have at most {self.options.max_bytes} bytes"})
         given = _records(request)
+        if 0 < self.options.max_records < len(given):
+            return Response(400, {"error": f"A request may have at most {self.options.max_records} records"})
         if record_id:
             given = [{**(given[0] if given else {}), self.options.key: record_id}]
         request.records = len(given)
@@ -184,6 +191,6 @@ def _records(request: Request) -> list[dict[str, Any]]:
 
 def _line(number: int, line: bytes) -> Any:
     try:
-        return json.loads(line)
-    except ValueError as error:
-        raise BadRequest(str(error), number) from None
+        return parsed(line)
+    except BadRequest as error:
+        raise BadRequest(error.detail, number, error.column) from None

@@ -166,7 +166,7 @@ def clock(millis: int) -> str:
 
 
 def _utc(millis: int) -> dt.datetime:
-    return dt.datetime.fromtimestamp(millis / 1000, dt.timezone.utc)
+    return dt.datetime(1970, 1, 1) + dt.timedelta(milliseconds=millis)
 
 
 def avatar(name: str, size: str = "") -> Markup:

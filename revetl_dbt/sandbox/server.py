@@ -10,9 +10,10 @@ import socket
 import struct
 import sys
 import threading
+import time
 import zlib
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from http.client import responses
@@ -25,6 +26,7 @@ from revetl_dbt.errors import SandboxError
 JSON_TYPE = "application/json;charset=utf-8"
 HTML_TYPE = "text/html; charset=utf-8"
 MAX_BODY = 64 * 1024 * 1024
+_PATIENCE = 5.0  # seconds that stopping waits for requests at work
 
 
 class BadRequest(Exception):  # noqa: N818 - a control flow of this package, never shown to a user as an exception
@@ -33,6 +35,23 @@ class BadRequest(Exception):  # noqa: N818 - a control flow of this package, nev
     def __init__(self, detail: str, line: int = 1, column: int = 1) -> None:
         self.detail, self.line, self.column = detail, line, column
         super().__init__(detail)
+
+
+def parsed(text: bytes) -> Any:
+    """JSON as RFC 8259 has it: no NaN, no Infinity, no half characters. BadRequest for anything else."""
+    try:
+        value = json.loads(text, parse_constant=_refuse)
+        if b"\\u" in text:
+            json.dumps(value, ensure_ascii=False).encode()
+    except json.JSONDecodeError as error:
+        raise BadRequest(error.msg, error.lineno, error.colno) from None
+    except (UnicodeError, RecursionError) as error:
+        raise BadRequest(str(error)) from None
+    return value
+
+
+def _refuse(constant: str) -> None:
+    raise BadRequest(f"{constant} is not JSON")
 
 
 @dataclass
@@ -52,12 +71,7 @@ class Request:
 
     def json(self) -> Any:
         """The body as JSON; raises BadRequest with the position of the mistake."""
-        try:
-            return json.loads(self.body)
-        except json.JSONDecodeError as error:
-            raise BadRequest(error.msg, error.lineno, error.colno) from None
-        except UnicodeDecodeError as error:
-            raise BadRequest(str(error)) from None
+        return parsed(self.body)
 
     def first(self, name: str, default: str | None = None) -> str | None:
         """The first value of a query parameter."""
@@ -178,8 +192,8 @@ def check_loopback(host: str) -> str:
 class Listener(ThreadingHTTPServer):
     """A threading HTTP/1.1 server with keep-alive on a loopback address.
 
-    `answer` gets every request and returns a Reply, or raises Abort. Raises SandboxError when the address cannot
-    be bound.
+    `answer` gets every request and returns a Reply, or raises Abort; `now` is the clock of the `Date` header. Raises
+    SandboxError when the address cannot be bound.
     """
 
     daemon_threads = True
@@ -187,14 +201,19 @@ class Listener(ThreadingHTTPServer):
     request_queue_size = 256
     allow_reuse_address = True
 
-    def __init__(self, host: str, port: int, answer: Callable[[Request], Reply]) -> None:
+    def __init__(
+        self, host: str, port: int, answer: Callable[[Request], Reply], now: Callable[[], float] = time.time
+    ) -> None:
         host = check_loopback(host)
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self.answer = answer
+        self.now = now
         self.stopping = threading.Event()
         self.resets: set[socket.socket] = set()
         self._open: set[socket.socket] = set()
         self._open_lock = threading.Lock()
+        self._idle = threading.Condition()
+        self._handled = 0
         try:
             super().__init__((host, port), _Connection)
         except OSError as error:
@@ -238,11 +257,40 @@ class Listener(ThreadingHTTPServer):
         if not isinstance(sys.exc_info()[1], ConnectionError | TimeoutError):
             super().handle_error(request, client_address)
 
+    def serve(self) -> None:
+        """Accept connections until `stop`; each is served by a thread of its own."""
+        while True:
+            try:
+                connection, address = self.get_request()
+            except OSError:
+                if self.stopping.is_set():
+                    return
+                raise
+            if self.stopping.is_set():
+                connection.close()
+                return
+            self.process_request(connection, address)
+
+    @contextmanager
+    def handling(self) -> Iterator[None]:
+        """Around the handling of a request, so that `stop` can wait for it."""
+        with self._idle:
+            self._handled += 1
+        try:
+            yield
+        finally:
+            with self._idle:
+                self._handled -= 1
+                self._idle.notify_all()
+
     def stop(self) -> None:
-        """Stop accepting, wake sleeping handlers and close what is open."""
+        """Stop accepting, wake sleeping handlers, wait for those at work and close what is open."""
         self.stopping.set()
-        self.shutdown()
+        with suppress(OSError):  # wakes the thread that accepts
+            socket.create_connection((self.server_name, self.server_port), timeout=1).close()
         self.server_close()
+        with self._idle:
+            self._idle.wait_for(lambda: not self._handled, _PATIENCE)
         with self._open_lock:
             connections = list(self._open)
         for connection in connections:
@@ -272,13 +320,12 @@ class _Connection(BaseHTTPRequestHandler):
                 )
             )
             return
-        try:
-            reply = self.server.answer(request)
-        except Abort:
-            self.server.resets.add(self.connection)
-            self.close_connection = True
-            return
-        self._write(reply)
+        with self.server.handling():
+            try:
+                self._write(self.server.answer(request))
+            except Abort:
+                self.server.resets.add(self.connection)
+                self.close_connection = True
 
     def __getattr__(self, name: str) -> Any:
         """Every method is served alike: the standard library asks for do_GET, do_POST and so on."""
@@ -338,7 +385,7 @@ class _Connection(BaseHTTPRequestHandler):
         response = reply.response
         body = b"" if response.status in (204, 304) or self.command == "HEAD" else response.encoded()
         self.send_response_only(response.status, responses.get(response.status) or _phrase(response.status))
-        self.send_header("Date", self.date_time_string())
+        self.send_header("Date", self.date_time_string(int(self.server.now())))
         if body:
             self.send_header("Content-Type", response.content_type)
         if response.status != HTTPStatus.NO_CONTENT:

@@ -14,6 +14,7 @@ from revetl_dbt.errors import SandboxError
 from revetl_dbt.sandbox.hubspot.errors import ApiError
 from revetl_dbt.sandbox.hubspot.objects import ALIASES, STANDARD, ObjectType, default_properties, group_of
 from revetl_dbt.sandbox.hubspot.properties import Property, check_unique_limit, from_json, patched
+from revetl_dbt.sandbox.hubspot.shapes import mapping, mappings, number, require, text, texts
 from revetl_dbt.sandbox.hubspot.values import moment_text
 from revetl_dbt.sandbox.store import Store
 
@@ -60,34 +61,34 @@ class Account:
 
     def create_schema(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """Define a custom object with its properties. ApiError 400 for a bad body, 409 for a name in use."""
-        missing = [name for name in ("name", "labels", "requiredProperties", "properties") if name not in body]
-        if missing:
-            raise ApiError(
-                400,
-                f"Invalid input JSON on line 1, column 2. Some required fields were not set: [{', '.join(missing)}]",
-            )
-        name = str(body["name"]).lower()
+        require(body, ("name", "labels", "requiredProperties", "properties"))
+        name = text(body["name"], "name").lower()
+        labels = mapping(body["labels"], "labels")
+        required = texts(body["requiredProperties"], "requiredProperties")
+        given = mappings(body["properties"], "properties")
         now = moment_text(self.store.now())
         with self._lock, self.store.transaction():
             if name in ALIASES or any(kind.name == name for kind in self._kinds.values()):
                 raise ApiError(409, f"An object named `{name}` already exists", "OBJECT_ALREADY_EXISTS")
-            properties = [from_json({"groupName": f"{name}_information", **given}, now) for given in body["properties"]]
+            properties = [from_json({"groupName": f"{name}_information", **prop}, now) for prop in given]
             check_unique_limit(properties)
-            unknown = set(body["requiredProperties"]) - {prop.name for prop in properties}
+            unknown = set(required) - {prop.name for prop in properties}
             if unknown:
                 raise ApiError(
                     400, f"The required properties {', '.join(sorted(unknown))} are not among the properties"
                 )
-            number = self.store.next_number("hubspot:schema", 1, 40_000_001)
+            serial = self.store.next_number("hubspot:schema", 1, 40_000_001)
             schema = {
-                "id": str(number),
+                "id": str(serial),
                 "name": name,
-                "labels": dict(body["labels"]),
-                "objectTypeId": f"2-{number}",
+                "labels": {key: text(label, key) for key, label in labels.items()},
+                "objectTypeId": f"2-{serial}",
                 "fullyQualifiedName": f"p{self.id}_{name}",
-                "requiredProperties": list(body["requiredProperties"]),
-                "searchableProperties": list(body.get("searchableProperties") or ()),
-                "secondaryDisplayProperties": list(body.get("secondaryDisplayProperties") or ()),
+                "requiredProperties": required,
+                "searchableProperties": texts(body.get("searchableProperties"), "searchableProperties"),
+                "secondaryDisplayProperties": texts(
+                    body.get("secondaryDisplayProperties"), "secondaryDisplayProperties"
+                ),
                 "primaryDisplayProperty": body.get("primaryDisplayProperty"),
                 "description": body.get("description"),
                 "createdAt": now,
@@ -180,20 +181,15 @@ class Account:
 
     def create_group(self, kind: ObjectType, body: Mapping[str, Any]) -> dict[str, Any]:
         """Define a property group; ApiError 400 for a bad body, 409 for a name in use."""
-        missing = [name for name in ("label", "name") if not body.get(name)]
-        if missing:
-            raise ApiError(
-                400,
-                f"Invalid input JSON on line 1, column 2. Some required fields were not set: [{', '.join(missing)}]",
-            )
-        name = str(body["name"])
+        require(body, ("label", "name"))
+        name = text(body["name"], "name")
         with self._lock:
             if name in self.groups(kind):
                 raise ApiError(409, f"A property group named '{name}' already exists.", "OBJECT_ALREADY_EXISTS")
             group = {
                 "name": name,
-                "label": str(body["label"]),
-                "displayOrder": int(body.get("displayOrder", -1)),
+                "label": text(body["label"], "label"),
+                "displayOrder": number(body.get("displayOrder"), "displayOrder", -1),
                 "archived": False,
             }
             self.store.define(VENDOR, "group", name, group, kind.key)

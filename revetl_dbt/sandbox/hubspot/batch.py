@@ -18,7 +18,8 @@ from revetl_dbt.sandbox.hubspot.errors import NOT_FOUND, ApiError, html_not_foun
 from revetl_dbt.sandbox.hubspot.objects import ObjectType
 from revetl_dbt.sandbox.hubspot.records import Mode, Records, Row, comparable
 from revetl_dbt.sandbox.hubspot.render import Renderer
-from revetl_dbt.sandbox.hubspot.values import as_text, moment_text
+from revetl_dbt.sandbox.hubspot.shapes import as_text, mapping, mappings, number, require, text, texts
+from revetl_dbt.sandbox.hubspot.values import moment_text
 from revetl_dbt.sandbox.server import Request, Response
 
 MAX_INPUTS = 100
@@ -89,11 +90,13 @@ class Endpoints:
         """POST batch/read."""
         started = self._account.store.now()
         keys = [_key(given) for given in _inputs(request)]
-        body = request.json()
-        found = self._records.find(kind, keys, body.get("idProperty"), request.flag("archived"))
-        renderer = Renderer(self._account, self._base_url, kind, _names(body, "properties"))
+        body = mapping(request.json())
+        found = self._records.find(kind, keys, as_text(body.get("idProperty")), request.flag("archived"))
+        renderer = Renderer(self._account, self._base_url, kind, texts(body.get("properties"), "properties"))
         records = {record.id: record for record in found.values()}
-        results = renderer.with_history(list(records.values()), _names(body, "propertiesWithHistory"))
+        results = renderer.with_history(
+            list(records.values()), texts(body.get("propertiesWithHistory"), "propertiesWithHistory")
+        )
         missing = [key for key in keys if key not in found]
         errors = [_not_found(kind, {"ids": missing})] if missing else []
         return self._answer(200, started, results, errors)
@@ -118,11 +121,11 @@ class Endpoints:
 
     def create_one(self, kind: ObjectType, request: Request) -> Response:
         """POST /{type}."""
-        return self._one(kind, request, Row(_properties(_object(request.json()))), "create", 201)
+        return self._one(kind, request, Row(_properties(mapping(request.json()))), "create", 201)
 
     def update_one(self, kind: ObjectType, request: Request) -> Response:
         """PATCH /{type}/{id}, by a unique property with `?idProperty=`."""
-        row = Row(_properties(_object(request.json())), request.params["id"], request.first("idProperty"))
+        row = Row(_properties(mapping(request.json())), request.params["id"], request.first("idProperty"))
         if row.id_property == "hs_object_id":
             row.id_property = None
         return self._one(kind, request, row, "update", 200)
@@ -151,7 +154,7 @@ class Endpoints:
 
     def page(self, kind: ObjectType, request: Request) -> Response:
         """GET /{type}: pages by id; `after` is the id where the next page starts."""
-        limit = min(max(_number(request, "limit", 10), 1), MAX_PAGE)
+        limit = min(max(number(request.first("limit"), "limit", 10), 1), MAX_PAGE)
         start = request.first("after")
         first = self._account.store.read("hubspot", kind.key, [start]).get(start) if start else None
         if start and first is None:
@@ -172,72 +175,36 @@ class Endpoints:
 
 def _inputs(request: Request) -> list[Mapping[str, Any]]:
     """The `inputs` of a batch, 1 to 100 objects."""
-    inputs = _object(request.json()).get("inputs")
-    if inputs is None:
-        raise ApiError(400, "Invalid input JSON on line 1, column 2. Some required fields were not set: [inputs]")
-    if not isinstance(inputs, list) or not all(isinstance(given, dict) for given in inputs):
-        raise ApiError(400, "Invalid input JSON on line 1, column 2: `inputs` must be an array of objects", None)
+    body = mapping(request.json())
+    require(body, ["inputs"])
+    inputs = mappings(body["inputs"], "inputs")
     request.records = len(inputs)
     if not 1 <= len(inputs) <= MAX_INPUTS:
         raise ApiError(400, f"A batch must have 1 to {MAX_INPUTS} inputs, this one has {len(inputs)}")
     return inputs
 
 
-def _object(body: Any) -> Mapping[str, Any]:
-    if not isinstance(body, dict):
-        raise ApiError(400, "Invalid input JSON on line 1, column 1: an object was expected", None)
-    return body
-
-
 def _row(given: Mapping[str, Any], mode: Mode) -> Row:
-    trace = given.get("objectWriteTraceId")
-    row = Row(_properties(given), trace=None if trace is None else str(trace))
+    row = Row(_properties(given), trace=as_text(given.get("objectWriteTraceId")))
     if mode != "create":
         row.key = _key(given)
-        row.id_property = given.get("idProperty")
+        row.id_property = as_text(given.get("idProperty"))
     return row
 
 
 def _key(given: Mapping[str, Any]) -> str:
-    key = as_text(given.get("id"))
-    if key is None:
-        raise ApiError(400, "Invalid input JSON on line 1, column 2. Some required fields were not set: [id]")
-    return key
+    require(given, ["id"])
+    return text(given["id"], "id")
 
 
 def _properties(given: Mapping[str, Any]) -> dict[str, str]:
-    """The `properties` of an input as texts. Null is refused, as the API description has texts only and clearing
-    is the empty text."""
-    properties = given.get("properties")
-    if not isinstance(properties, dict):
-        raise ApiError(400, "Invalid input JSON on line 1, column 2. Some required fields were not set: [properties]")
-    texts = {}
-    for name, value in properties.items():
-        text = as_text(value)
-        if text is None:
-            kind = "Null" if value is None else "Array" if isinstance(value, list) else "Object"
-            raise ApiError(
-                400,
-                f"Invalid input JSON on line 1, column 2: Cannot deserialize value of type `java.lang.String` "
-                f"from {kind} value (property {name})",
-                None,
-            )
-        texts[name] = text
-    return texts
+    """The `properties` of an input as texts.
 
-
-def _names(body: Mapping[str, Any], key: str) -> list[str]:
-    names = body.get(key) or []
-    if not isinstance(names, list):
-        raise ApiError(400, f"Invalid input JSON on line 1, column 2: `{key}` must be an array of texts", None)
-    return [str(name) for name in names]
-
-
-def _number(request: Request, name: str, default: int) -> int:
-    text = request.first(name) or str(default)
-    if not text.isdigit():
-        raise ApiError(400, f"`{name}` must be a number, not `{text}`")
-    return int(text)
+    Null is refused: the API description has texts only, and what clears is the empty text.
+    """
+    require(given, ["properties"])
+    properties = mapping(given["properties"], "properties")
+    return {name: text(value, name) for name, value in properties.items()}
 
 
 def _check_distinct(keys: Sequence[tuple[str | None, str]]) -> None:

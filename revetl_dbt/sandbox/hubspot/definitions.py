@@ -11,6 +11,7 @@ from revetl_dbt.sandbox.hubspot.account import Account
 from revetl_dbt.sandbox.hubspot.errors import NOT_FOUND, ApiError
 from revetl_dbt.sandbox.hubspot.objects import ObjectType
 from revetl_dbt.sandbox.hubspot.properties import Property
+from revetl_dbt.sandbox.hubspot.shapes import mapping, mappings, require
 from revetl_dbt.sandbox.hubspot.values import moment_text
 from revetl_dbt.sandbox.server import Request, Response, Router
 
@@ -90,7 +91,7 @@ class Definitions:
 
     def create(self, kind: ObjectType, request: Request) -> Response:
         """POST one."""
-        return Response(201, self._account.create_property(kind, body_of(request)).as_json())
+        return Response(201, self._account.create_property(kind, mapping(request.json())).as_json())
 
     def property(self, kind: ObjectType, request: Request) -> Response:
         """GET one."""
@@ -98,7 +99,9 @@ class Definitions:
 
     def patch(self, kind: ObjectType, request: Request) -> Response:
         """PATCH one."""
-        return Response(data=self._account.patch_property(kind, request.params["name"], body_of(request)).as_json())
+        return Response(
+            data=self._account.patch_property(kind, request.params["name"], mapping(request.json())).as_json()
+        )
 
     def archive(self, kind: ObjectType, request: Request) -> Response:
         """DELETE one."""
@@ -149,7 +152,7 @@ class Definitions:
 
     def create_group(self, kind: ObjectType, request: Request) -> Response:
         """POST one group."""
-        return Response(201, self._account.create_group(kind, body_of(request)))
+        return Response(201, self._account.create_group(kind, mapping(request.json())))
 
     # -- schemas ---------------------------------------------------------------------------------
 
@@ -160,7 +163,7 @@ class Definitions:
 
     def create_schema(self, request: Request) -> Response:
         """POST one custom object."""
-        return Response(201, self._account.schema_json(self._account.create_schema(body_of(request))))
+        return Response(201, self._account.schema_json(self._account.create_schema(mapping(request.json()))))
 
     def schema(self, request: Request) -> Response:
         """GET one custom object."""
@@ -170,20 +173,11 @@ class Definitions:
         return Response(data=self._account.schema_json(found))
 
 
-def body_of(request: Request) -> Mapping[str, Any]:
-    """The body, which must be an object."""
-    body = request.json()
-    if not isinstance(body, dict):
-        raise ApiError(400, "Invalid input JSON on line 1, column 1: an object was expected", None)
-    return body
-
-
 def inputs_of(request: Request) -> list[Mapping[str, Any]]:
     """The `inputs` of the body."""
-    inputs = body_of(request).get("inputs")
-    if not isinstance(inputs, list) or not all(isinstance(given, dict) for given in inputs):
-        raise ApiError(400, "Invalid input JSON on line 1, column 2. Some required fields were not set: [inputs]")
-    return inputs
+    body = mapping(request.json())
+    require(body, ["inputs"])
+    return mappings(body["inputs"], "inputs")
 
 
 def _attempt(act: Callable[[Mapping[str, Any]], Property], body: Mapping[str, Any]) -> tuple[str, Property | ApiError]:

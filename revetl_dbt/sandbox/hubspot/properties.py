@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from revetl_dbt.sandbox.hubspot.errors import ApiError
+from revetl_dbt.sandbox.hubspot.shapes import mappings, number, require, text
 
 FIELD_TYPES: Mapping[str, frozenset[str]] = {
     "bool": frozenset({"booleancheckbox", "calculation_equation"}),
@@ -125,12 +126,10 @@ class Property:
 
 def from_json(body: Mapping[str, Any], now: str) -> Property:
     """A user's property from a create body or a stored definition; ApiError 400 where it breaks a rule."""
-    missing = [name for name in REQUIRED if not body.get(name)]
-    if missing:
-        raise ApiError(
-            400, f"Invalid input JSON on line 1, column 2. Some required fields were not set: [{', '.join(missing)}]"
-        )
-    name, type_, field_type = str(body["name"]), str(body["type"]), str(body["fieldType"])
+    require(body, REQUIRED)
+    name, label, type_, field_type, group = (
+        text(body[key], key) for key in ("name", "label", "type", "fieldType", "groupName")
+    )
     if not _NAME.fullmatch(name):
         raise ApiError(
             400,
@@ -143,17 +142,17 @@ def from_json(body: Mapping[str, Any], now: str) -> Property:
         raise ApiError(400, f"Invalid fieldType `{field_type}` for the type `{type_}`. Valid are: {valid}")
     return Property(
         name=name,
-        label=str(body["label"]),
+        label=label,
         type=type_,
         field_type=field_type,
-        group=str(body["groupName"]),
-        description=str(body.get("description") or ""),
-        options=_options(body.get("options") or (), type_, field_type),
+        group=group,
+        description=text(body.get("description") or "", "description"),
+        options=_options(mappings(body.get("options"), "options"), type_, field_type),
         unique=bool(body.get("hasUniqueValue")),
         read_only=field_type == "calculation_equation",
         own=False,
         hidden=bool(body.get("hidden")),
-        order=int(body.get("displayOrder", -1)),
+        order=number(body.get("displayOrder"), "displayOrder", -1),
         created=str(body.get("createdAt") or now),
         updated=str(body.get("updatedAt") or now),
         archived=bool(body.get("archived")),
@@ -181,16 +180,17 @@ def _options(given: Sequence[Mapping[str, Any]], type_: str, field_type: str) ->
         return YES_NO
     if type_ != "enumeration":
         return ()
+    for option in given:
+        require(option, ("label", "value"))
     options = tuple(
         Option(
-            str(option.get("value", option["label"])),
-            str(option.get("label", option.get("value"))),
+            text(option["value"], "value"),
+            text(option["label"], "label"),
             bool(option.get("hidden")),
-            int(option.get("displayOrder", order)),
-            str(option.get("description") or ""),
+            number(option.get("displayOrder"), "displayOrder", order),
+            text(option.get("description") or "", "description"),
         )
         for order, option in enumerate(given)
-        if "label" in option or "value" in option
     )
     if len({option.value for option in options}) != len(options):
         raise ApiError(400, "The options of a property must have different values")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 from revetl_dbt.sandbox.hubspot.account import VENDOR, Account
@@ -16,6 +17,7 @@ from revetl_dbt.sandbox.hubspot.errors import ApiError
 from revetl_dbt.sandbox.hubspot.objects import ObjectType
 from revetl_dbt.sandbox.hubspot.properties import Property
 from revetl_dbt.sandbox.hubspot.render import Renderer, all_values
+from revetl_dbt.sandbox.hubspot.shapes import mapping, mappings, number, text, texts
 from revetl_dbt.sandbox.hubspot.values import Refused, kept
 from revetl_dbt.sandbox.server import Request, Response
 from revetl_dbt.sandbox.store import Record
@@ -28,16 +30,16 @@ Values = Mapping[str, str]
 def search(account: Account, base_url: str, kind: ObjectType, request: Request, lag: float) -> Response:
     """Answer a search; ApiError 400 for a query that HubSpot does not take. `lag` is how far the index is behind,
     in seconds."""
-    body = request.json()
-    if not isinstance(body, dict):
-        raise ApiError(400, "Invalid input JSON on line 1, column 1: an object was expected", None)
-    matches = _filter(account.active(kind), body.get("filterGroups") or [], body.get("query") or "")
-    limit, start = _count(body, "limit", 10), _count(body, "after", 0)
-    if limit > MAX_PAGE or start + limit > MAX_RESULTS:
+    body = mapping(request.json())
+    matches = _filter(
+        account.active(kind), mappings(body.get("filterGroups"), "filterGroups"), text(body.get("query") or "", "query")
+    )
+    limit, start = number(body.get("limit"), "limit", 10), number(body.get("after"), "after", 0)
+    if min(limit, start) < 0 or limit > MAX_PAGE or start + limit > MAX_RESULTS:
         raise ApiError(400, f"A search returns at most {MAX_PAGE} results a page and {MAX_RESULTS} in all")
     found = [record for record in _indexed(account, kind, lag) if matches(all_values(kind, record))]
-    found = _sorted(account.active(kind), kind, found, body.get("sorts") or [])
-    renderer = Renderer(account, base_url, kind, [str(name) for name in body.get("properties") or []])
+    found = _sorted(account.active(kind), kind, found, body.get("sorts"))
+    renderer = Renderer(account, base_url, kind, texts(body.get("properties"), "properties"))
     answer: dict[str, Any] = {
         "total": len(found),
         "results": [renderer.record(record) for record in found[start : start + limit]],
@@ -63,16 +65,9 @@ def _indexed(account: Account, kind: ObjectType, lag: float) -> Iterable[Record]
         yield record
 
 
-def _count(body: Mapping[str, Any], name: str, default: int) -> int:
-    text = str(body.get(name) if body.get(name) not in (None, "") else default)
-    if not text.isdigit():
-        raise ApiError(400, f"`{name}` must be a number, not `{text}`")
-    return int(text)
-
-
 def _filter(known: Mapping[str, Property], groups: Sequence[Mapping[str, Any]], query: str) -> Callable[[Values], bool]:
     """A test for `filterGroups` (any group, all of its filters) and the free text of `query`."""
-    lists = [group.get("filters") or [] for group in groups]
+    lists = [mappings(group.get("filters"), "filters") for group in groups]
     if len(lists) > _MAX_GROUPS or any(len(part) > _MAX_FILTERS for part in lists) or sum(map(len, lists)) > _MAX_TOTAL:
         raise ApiError(
             400, f"A search takes at most {_MAX_GROUPS} groups of {_MAX_FILTERS} filters, {_MAX_TOTAL} in all"
@@ -81,8 +76,8 @@ def _filter(known: Mapping[str, Property], groups: Sequence[Mapping[str, Any]], 
     words = query.lower().split()
 
     def matches(values: Values) -> bool:
-        text = " ".join(map(str, values.values())).lower() if words else ""
-        return all(word in text for word in words) and (
+        whole = " ".join(map(str, values.values())).lower() if words else ""
+        return all(word in whole for word in words) and (
             not tests or any(all(test(values) for test in part) for part in tests)
         )
 
@@ -106,22 +101,22 @@ Compare = Callable[[str | None], bool]
 
 def _ordinal(prop: Property, value: Any) -> float | str:
     """A value in a form that compares: numbers and dates by size, texts without regard to case."""
-    text = str(value)
-    if prop.type == "number" or prop.name == "hs_object_id":
+    given = text(value, "value")
+    if prop.type == "number":
         try:
-            return float(text)
+            return float(given)
         except ValueError:
-            raise ApiError(400, f"`{text}` is not a number, as `{prop.name}` needs it") from None
+            raise ApiError(400, f"`{given}` is not a number, as `{prop.name}` needs it") from None
     if prop.type in ("date", "datetime"):
-        return _moment(prop, text)
-    return text.lower()
+        return _moment(prop, given)
+    return given.lower()
 
 
-def _moment(prop: Property, text: str) -> str:
-    if re.fullmatch(r"\d{4}-\d{2}-\d{2}", text):
-        text += "T00:00:00Z"
+def _moment(prop: Property, given: str) -> str:
+    if re.fullmatch(r"\d{4}-\d{2}-\d{2}", given):
+        given += "T00:00:00Z"
     try:
-        return kept(Property(prop.name, prop.label, "datetime", "date"), text)
+        return kept(Property(prop.name, prop.label, "datetime", "date"), given)
     except Refused as refused:
         raise ApiError(400, str(refused)) from None
 
@@ -143,12 +138,12 @@ def _between(prop: Property, condition: Mapping[str, Any]) -> Compare:
 
 
 def _among(prop: Property, condition: Mapping[str, Any]) -> Compare:
-    wanted = {_ordinal(prop, value) for value in _value(condition, "values")}
+    wanted = {_ordinal(prop, value) for value in texts(_value(condition, "values"), "values")}
     return lambda value: value is not None and _ordinal(prop, value) in wanted
 
 
 def _token(_: Property, condition: Mapping[str, Any]) -> Compare:
-    pattern = re.compile(".*".join(map(re.escape, str(_value(condition)).lower().split("*"))))
+    pattern = re.compile(".*".join(map(re.escape, text(_value(condition), "value").lower().split("*"))))
     return lambda value: (
         value is not None
         and any(
@@ -182,19 +177,18 @@ _OPERATORS: Mapping[str, Callable[[Property, Mapping[str, Any]], Compare]] = {
 }
 
 
-def _sorted(
-    known: Mapping[str, Property], kind: ObjectType, records: list[Record], sorts: Sequence[Any]
-) -> list[Record]:
+def _sorted(known: Mapping[str, Property], kind: ObjectType, records: list[Record], sorts: Any) -> list[Record]:
     """At most one sort, as an object or as a property name with a leading minus; otherwise in order of creation."""
-    if len(sorts) > 1:
-        raise ApiError(400, "A search takes at most one sort")
     if not sorts:
         return records
-    sort = sorts[0]
-    name = str(sort["propertyName"]) if isinstance(sort, dict) else str(sort).removeprefix("-")
-    down = sort.get("direction") == "DESCENDING" if isinstance(sort, dict) else str(sort).startswith("-")
+    if not isinstance(sorts, list) or len(sorts) > 1:
+        raise ApiError(400, "A search takes at most one sort")
+    sort = sorts[0] if isinstance(sorts[0], dict) else None
+    given = text(sort.get("propertyName") if sort else sorts[0], "sorts")
+    name = given if sort else given.removeprefix("-")
     if name not in known:
         raise ApiError(400, f"There was a problem with the request. Property `{name}` does not exist")
-    filled = [record for record in records if name in all_values(kind, record)]
-    filled.sort(key=lambda record: _ordinal(known[name], all_values(kind, record)[name]), reverse=down)
-    return filled + [record for record in records if name not in all_values(kind, record)]
+    filled = [(all_values(kind, record).get(name), record) for record in records]
+    ranked = [(_ordinal(known[name], value), record) for value, record in filled if value is not None]
+    ranked.sort(key=itemgetter(0), reverse=sort.get("direction") == "DESCENDING" if sort else given.startswith("-"))
+    return [record for _, record in ranked] + [record for value, record in filled if value is None]

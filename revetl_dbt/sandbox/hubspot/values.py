@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from typing import Any
 
 from revetl_dbt.sandbox.hubspot.errors import InvalidValue
 from revetl_dbt.sandbox.hubspot.properties import Property
@@ -125,15 +124,3 @@ def moment_text(at: int) -> str:
 def millis(text: str) -> int:
     """The reverse of `moment_text`."""
     return int(dt.datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp() * 1000)
-
-
-def as_text(value: Any) -> str | None:
-    """A JSON value of `properties` as the text that HubSpot reads: numbers and booleans are taken, null, lists
-    and objects are not."""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, int | float):
-        return repr(value)
-    return None
