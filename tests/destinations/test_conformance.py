@@ -173,5 +173,5 @@ def http_subject(sandbox: Sandbox, operations: Mapping[str, Any], reports: bool)
         text="name",
         secret=sandbox.token("http"),
         reports=reports,
-        new_match=lambda n: f"person-{n}",
+        new_match=lambda n: f"pérson/{n}@example.com?a=b#c",
     )
