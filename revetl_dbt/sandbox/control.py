@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from revetl_dbt.errors import SandboxError
 from revetl_dbt.sandbox import page
-from revetl_dbt.sandbox.server import BadRequest, Request, Response, Router
+from revetl_dbt.sandbox.messages import BadRequest, Request, Response, Router
 from revetl_dbt.sandbox.store import as_json
 
 if TYPE_CHECKING:

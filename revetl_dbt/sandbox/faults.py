@@ -34,7 +34,7 @@ from typing import Any, Literal, get_args
 
 from revetl_dbt.errors import SandboxError
 from revetl_dbt.nearest import did_you_mean, listed
-from revetl_dbt.sandbox.server import HTML_TYPE, Poisoned, Reply, Request, Response
+from revetl_dbt.sandbox.messages import HTML_TYPE, Poisoned, Reply, Request, Response
 
 Kind = Literal[
     "status",

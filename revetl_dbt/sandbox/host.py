@@ -23,7 +23,8 @@ from revetl_dbt.sandbox import faults as fault_rules
 from revetl_dbt.sandbox.client import SandboxClient, address_file
 from revetl_dbt.sandbox.control import Control
 from revetl_dbt.sandbox.faults import Fault, Faults
-from revetl_dbt.sandbox.server import Abort, Listener, Reply, Request, Response
+from revetl_dbt.sandbox.messages import Abort, Reply, Request, Response
+from revetl_dbt.sandbox.server import Listener
 from revetl_dbt.sandbox.store import LoggedRequest, Store
 from revetl_dbt.sandbox.vendor import Failure, Vendor
 

@@ -20,7 +20,7 @@ from typing import Any, ClassVar
 from urllib.parse import unquote
 
 from revetl_dbt.sandbox import http_pages
-from revetl_dbt.sandbox.server import BadRequest, Request, Response, parsed
+from revetl_dbt.sandbox.messages import BadRequest, Request, Response, parsed
 from revetl_dbt.sandbox.store import Change, Record
 from revetl_dbt.sandbox.vendor import Failure, ObjectCount, Vendor
 

@@ -8,7 +8,7 @@ from urllib.parse import quote, unquote
 
 from revetl_dbt.sandbox import page as parts
 from revetl_dbt.sandbox.markup import Child, element
-from revetl_dbt.sandbox.server import Request, Response
+from revetl_dbt.sandbox.messages import Request, Response
 from revetl_dbt.sandbox.store import Change, Record, Store
 
 VENDOR = "http"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
 from revetl_dbt.sandbox.markup import Child, Markup, element, joined
-from revetl_dbt.sandbox.server import Response, html_response
+from revetl_dbt.sandbox.messages import Response, html_response
 from revetl_dbt.sandbox.store import LoggedRequest
 from revetl_dbt.sandbox.vendor import ObjectCount, Vendor
 

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from revetl_dbt.errors import SandboxError
 from revetl_dbt.nearest import did_you_mean, listed
-from revetl_dbt.sandbox.server import Request, Response
+from revetl_dbt.sandbox.messages import Request, Response
 from revetl_dbt.sandbox.store import Store
 
 

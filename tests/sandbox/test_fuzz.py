@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from revetl_dbt.sandbox import Sandbox
-from revetl_dbt.sandbox.server import Request
+from revetl_dbt.sandbox.messages import Request
 
 JSON = st.recursive(
     st.none()

@@ -195,6 +195,12 @@ def test_malformed_bodies(hub: Hub, body: str, message: str) -> None:
     assert message in response.json()["message"]
 
 
+def test_associations_are_refused_rather_than_dropped(hub: Hub) -> None:
+    given = {"properties": {"email": "a@example.com"}, "associations": [{"to": {"id": "1"}, "types": []}]}
+    assert hub.batch("create", [given]).status_code == 501
+    assert hub.batch("create", [{**given, "associations": []}]).status_code == 201
+
+
 def test_numbers_and_booleans_are_read_as_texts(hub: Hub) -> None:
     record_id = hub.create("companies", name="Acme", numberofemployees=12, is_public=True)
     assert hub.values(record_id, "numberofemployees", "is_public", kind="companies") == {

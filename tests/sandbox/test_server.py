@@ -15,7 +15,8 @@ import requests
 
 from revetl_dbt.errors import SandboxError
 from revetl_dbt.sandbox import Sandbox
-from revetl_dbt.sandbox.server import Request, Response, Router, check_loopback
+from revetl_dbt.sandbox.messages import Request, Response, Router
+from revetl_dbt.sandbox.server import check_loopback
 
 from .conftest import Clock
 

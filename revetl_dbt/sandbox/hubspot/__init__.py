@@ -24,7 +24,7 @@ from revetl_dbt.sandbox.hubspot.objects import ObjectType
 from revetl_dbt.sandbox.hubspot.records import Records
 from revetl_dbt.sandbox.hubspot.search import search
 from revetl_dbt.sandbox.hubspot.values import moment_text
-from revetl_dbt.sandbox.server import BadRequest, Request, Response, Router
+from revetl_dbt.sandbox.messages import BadRequest, Request, Response, Router
 from revetl_dbt.sandbox.store import Store
 from revetl_dbt.sandbox.vendor import Failure, ObjectCount, Vendor
 

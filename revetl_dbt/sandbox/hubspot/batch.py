@@ -20,7 +20,7 @@ from revetl_dbt.sandbox.hubspot.records import Mode, Records, Row, comparable
 from revetl_dbt.sandbox.hubspot.render import Renderer
 from revetl_dbt.sandbox.hubspot.shapes import as_text, mapping, mappings, number, require, text, texts
 from revetl_dbt.sandbox.hubspot.values import moment_text
-from revetl_dbt.sandbox.server import Request, Response
+from revetl_dbt.sandbox.messages import Request, Response
 
 MAX_INPUTS = 100
 MAX_PAGE = 100
@@ -203,6 +203,8 @@ def _properties(given: Mapping[str, Any]) -> dict[str, str]:
     Null is refused: the API description has texts only, and what clears is the empty text.
     """
     require(given, ["properties"])
+    if given.get("associations"):
+        raise ApiError(501, "The sandbox does not keep associations", None)  # better than to drop them in silence
     properties = mapping(given["properties"], "properties")
     return {name: text(value, name) for name, value in properties.items()}
 

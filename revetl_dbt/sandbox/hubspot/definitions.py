@@ -13,7 +13,7 @@ from revetl_dbt.sandbox.hubspot.objects import ObjectType
 from revetl_dbt.sandbox.hubspot.properties import Property
 from revetl_dbt.sandbox.hubspot.shapes import mapping, mappings, require
 from revetl_dbt.sandbox.hubspot.values import moment_text
-from revetl_dbt.sandbox.server import Request, Response, Router
+from revetl_dbt.sandbox.messages import Request, Response, Router
 
 Authorize = Callable[[Request, Sequence[str]], None]
 """Raises ApiError unless the request's token has one of the scopes."""

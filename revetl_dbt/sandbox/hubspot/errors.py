@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from revetl_dbt.sandbox.server import HTML_TYPE, Response
+from revetl_dbt.sandbox.messages import HTML_TYPE, Response
 
 VALIDATION = "VALIDATION_ERROR"
 NOT_FOUND = "OBJECT_NOT_FOUND"

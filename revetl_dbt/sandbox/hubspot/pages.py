@@ -14,7 +14,7 @@ from revetl_dbt.sandbox.hubspot.records import AUTOMATIC
 from revetl_dbt.sandbox.hubspot.render import all_values
 from revetl_dbt.sandbox.hubspot.values import millis
 from revetl_dbt.sandbox.markup import Child, Markup, element
-from revetl_dbt.sandbox.server import Request, Response
+from revetl_dbt.sandbox.messages import Request, Response
 from revetl_dbt.sandbox.store import Change, Record
 
 _ABOUT: Mapping[str, Sequence[str]] = {

@@ -15,7 +15,7 @@ from revetl_dbt.sandbox.hubspot.account import VENDOR, Account
 from revetl_dbt.sandbox.hubspot.errors import CONFLICT, ApiError, InvalidValue, invalid_properties
 from revetl_dbt.sandbox.hubspot.objects import ObjectType
 from revetl_dbt.sandbox.hubspot.properties import Property
-from revetl_dbt.sandbox.server import Poisoned
+from revetl_dbt.sandbox.messages import Poisoned
 from revetl_dbt.sandbox.store import Change, Record
 
 Mode = Literal["create", "update", "upsert"]

@@ -19,7 +19,7 @@ from revetl_dbt.sandbox.hubspot.properties import Property
 from revetl_dbt.sandbox.hubspot.render import Renderer, all_values
 from revetl_dbt.sandbox.hubspot.shapes import mapping, mappings, number, text, texts
 from revetl_dbt.sandbox.hubspot.values import Refused, kept
-from revetl_dbt.sandbox.server import Request, Response
+from revetl_dbt.sandbox.messages import Request, Response
 from revetl_dbt.sandbox.store import Record
 
 MAX_PAGE, MAX_RESULTS = 200, 10_000
