@@ -65,6 +65,7 @@ def execute(
     previews = _previews(work, limit, show_values) if work.loaded.syncs else []
     artifact = _artifact(work, previews, show_values)
     if options.write_json:
+        artifacts.prepare_folder(work.folder)
         artifacts.write(work.folder / "plan.json", artifact)
     if as_json:
         click.echo(json.dumps(artifact, indent=2, ensure_ascii=False))

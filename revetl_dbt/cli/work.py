@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +15,7 @@ from revetl_dbt.engine.link import Link, open_links
 from revetl_dbt.errors import Diagnostic, InputError
 from revetl_dbt.nearest import did_you_mean, listed
 from revetl_dbt.project.options import Options
+from revetl_dbt.project.profile import Profile
 from revetl_dbt.project.project import Project
 from revetl_dbt.project.run_results import gate
 from revetl_dbt.project.target import check_connection
@@ -62,29 +63,9 @@ class Work:
 
     @contextmanager
     def store(self) -> Iterator[Store]:
-        """The warehouse, opened through dbt and closed at the end. Raises InputError or WarehouseError."""
-        from revetl_dbt.warehouse.dbt_api import DbtOptions, DbtSession
-
-        options, profile = self.options, self.loaded.profile
-        session = DbtSession(
-            DbtOptions(
-                self.loaded.project.folder,
-                profile.path.parent,
-                profile.name,
-                profile.target,
-                dict(options.vars),
-                options.threads,
-            )
-        )
-        try:
-            manifest = self.loaded.project.manifest
-            problem = check_connection(manifest, session.adapter_type, session.database, session.schema)
-            if problem is not None and not problem.warning:
-                raise InputError([problem])
-            show_diagnostics([problem] if problem else [], options)
-            yield Store(session, notice=self.notice)
-        finally:
-            session.close()
+        """The warehouse, open. Raises InputError or WarehouseError."""
+        with open_store(self.loaded.project, self.loaded.profile, self.notice) as store:
+            yield store
 
     @contextmanager
     def links(self, store: Store, stop: threading.Event) -> Iterator[dict[str, Link]]:
@@ -92,8 +73,8 @@ class Work:
         used = {sync.spec.destination for sync in self.loaded.syncs if sync.name not in self.skip}
         outputs = {name: output for name, output in self.loaded.outputs.items() if name in used}
         store.prepare()
-        setup = sandbox_setup(self.loaded.project)
-        with open_links(outputs, store, sandbox_dir(self.loaded.project), stop, setup=setup) as links:
+        state, setup = sandbox_dir(self.loaded.project.target_path), sandbox_setup(self.loaded.project.folder)
+        with open_links(outputs, store, state, stop, setup=setup) as links:
             yield links
 
     def notice(self, text: str) -> None:
@@ -135,14 +116,32 @@ class Work:
         return [*environment_secrets(), *configured]
 
 
-def sandbox_dir(project: Project) -> Path:
-    """Where the project's sandbox keeps its state."""
-    return project.target_path / "revetl" / "sandbox"
+@contextmanager
+def open_store(project: Project, profile: Profile, notice: Callable[[str], None]) -> Iterator[Store]:
+    """The warehouse, opened through dbt and closed at the end. Raises InputError or WarehouseError."""
+    from revetl_dbt.warehouse.dbt_api import DbtOptions, DbtSession
+
+    options = project.options
+    folder, profiles, variables = project.folder, profile.path.parent, dict(options.vars)
+    session = DbtSession(DbtOptions(folder, profiles, profile.name, profile.target, variables, options.threads))
+    try:
+        problem = check_connection(project.manifest, session.adapter_type, session.database, session.schema)
+        if problem is not None and not problem.warning:
+            raise InputError([problem])
+        show_diagnostics([problem] if problem else [], options)
+        yield Store(session, notice=notice)
+    finally:
+        session.close()
 
 
-def sandbox_setup(project: Project) -> dict[str, Path]:
-    """The files that a sandbox loads when it starts: `sandbox/<vendor>.yml` in the project."""
-    return {path.stem: path for path in sorted((project.folder / "sandbox").glob("*.yml"))}
+def sandbox_dir(target_path: Path) -> Path:
+    """Where a project's sandbox keeps its state."""
+    return target_path / "revetl" / "sandbox"
+
+
+def sandbox_setup(folder: Path) -> dict[str, Path]:
+    """The files that a sandbox loads when it starts: `sandbox/<vendor>.yml` in the project's folder."""
+    return {path.stem: path for path in sorted((folder / "sandbox").glob("*.yml"))}
 
 
 def _skipped(loaded: Loaded) -> dict[str, str]:

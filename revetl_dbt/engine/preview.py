@@ -106,9 +106,11 @@ def _described(ledger: Ledger, plan: PlanSummary, kind: ObjectType, link: Link, 
     result.violations = list(guards.check(limits, plan, deletes_declared=spec.mode is Mode.DELETE))
     if plan.count("delete"):
         result.removal = "archive" if operation_for(spec, kind, "delete") is Operation.ARCHIVE else "delete"
+    rows: str | None = ""
     if plan.groups:
-        result.digest, result.changed_fields = _details(ledger, plan)
+        rows, result.changed_fields = _details(ledger)
         result.examples = list(_examples(ledger, limit)) if limit else []
+    result.digest = None if rows is None else _digest(ledger, plan, rows)
     result.requests = sum(_requests(group, kind, operation_for(spec, kind, group.op)) for group in _sendable(plan))
     at_once = 1 if kind.ordered or spec.mode is Mode.APPEND else config.concurrency
     paced = result.requests / config.requests_per_second if config.requests_per_second else 0.0
@@ -134,18 +136,22 @@ def _requests(group: Group, kind: ObjectType, operation: Operation) -> int:
     return -(-group.rows // kind.operations[operation].records)
 
 
-def _details(ledger: Ledger, plan: PlanSummary) -> tuple[str | None, dict[str, int]]:
+def _details(ledger: Ledger) -> tuple[str | None, dict[str, int]]:
+    """What stands for all rows of the plan, and how many updates change each field."""
     layout = ledger.layout
     sql = str(ledger.store.session.macro("revetl_plan_details", s=layout.as_argument()))
     rows, *counts = ledger.store.query(sql)[0]
     compared = [column.label for column in layout.fields if column.compare]
     changed = {label: int(count) for label, count in zip(compared, counts, strict=True) if count}
-    if rows is None:
-        return None, changed
+    return None if rows is None else str(rows), changed
+
+
+def _digest(ledger: Ledger, plan: PlanSummary, rows: str) -> str:
+    layout = ledger.layout
     groups = sorted((group.op, group.reason or "", group.rows) for group in plan.groups)
     spec = layout.sync.spec.model_dump_json()
-    content = json.dumps([layout.sync.name, ledger.account, spec, layout.columns_json(), groups, str(rows)])
-    return hashlib.sha256(content.encode()).hexdigest(), changed
+    content = json.dumps([layout.sync.name, ledger.account, spec, layout.columns_json(), groups, rows])
+    return hashlib.sha256(content.encode()).hexdigest()
 
 
 def _examples(ledger: Ledger, limit: int) -> Iterator[Example]:

@@ -68,19 +68,31 @@ def arguments(command: str, options: Options, redact: Callable[[str], str], **ow
     return {"which": command, **{name: _plain(value, redact) for name, value in (values | own).items()}}
 
 
+def prepare_folder(path: Path) -> None:
+    """Make the folder that artifacts and journals go to. Raises InputError `target-unwritable` where that is impossible."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        probe = path / f".{os.getpid()}.probe"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise InputError.single(
+            "target-unwritable",
+            f"Cannot write to the folder: {error.strerror}",
+            path=shown(path),
+            hint="Make it writable, or choose another with --target-path",
+        ) from error
+
+
 def write(path: Path, artifact: Mapping[str, Any]) -> None:
-    """Write an artifact; a reader sees the former or the new one, whole. Raises InputError `artifact-unwritable`."""
+    """Write an artifact; a reader sees the former or the new one, whole. Raises InputError `target-unwritable`."""
     draft = path.with_suffix(f".{os.getpid()}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         draft.write_text(json.dumps(artifact, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         draft.replace(path)
     except OSError as error:
         raise InputError.single(
-            "artifact-unwritable",
-            f"Cannot write the artifact: {error.strerror}",
-            path=shown(path),
-            hint="Make the folder writable, choose another with --target-path, or use --no-write-json",
+            "target-unwritable", f"Cannot write the artifact: {error.strerror}", path=shown(path)
         ) from error
 
 
