@@ -34,11 +34,16 @@ def command(options: Options, output: str) -> None:
 
     project = Project.open(options)
     found = declared(project.manifest).syncs
-    names = select(project, [Candidate(item.name, item.text("destination"), item.node.unique_id) for item in found])
+    names, warnings = select(
+        project, [Candidate(item.name, item.text("destination"), item.node.unique_id) for item in found]
+    )
     chosen = [item for item in found if item.name in names]
+    if not found:
+        warnings.append(Diagnostic("nothing-declared", "The project declares no sync", warning=True))
+    show_diagnostics(warnings, options)
     if not chosen:
-        show_diagnostics([Diagnostic("nothing-selected", "No sync is selected", warning=True)], options)
-    elif output == "json":
+        return
+    if output == "json":
         locator = Locator(project.file)
         for item in chosen:
             place = locator.sync(item.node, item.name).root

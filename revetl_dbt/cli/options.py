@@ -116,7 +116,7 @@ _PROJECT = (
     _option("--profile", env="PROFILE", help="Profile to use instead of dbt_project.yml's"),
     _option("--target", "-t", env="TARGET", help="Target of the profile; it picks the output of each destination"),
     _option("--target-path", env="TARGET_PATH", type=click.Path(path_type=Path), help="dbt's target folder"),
-    _option("--vars", env="VARS", type=_Vars(), default="{}", help="Variables, as a YAML mapping"),
+    _option("--vars", type=_Vars(), default="{}", help="Variables, as a YAML mapping"),
 )
 _SELECTION = (
     _words("--select", "-s", "--models", "-m", metavar="NODES", help="Models whose syncs to include, in dbt's grammar"),

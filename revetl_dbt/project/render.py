@@ -149,10 +149,15 @@ def _environment() -> Environment:
     from jinja2.nativetypes import NativeCodeGenerator
     from jinja2.sandbox import SandboxedEnvironment
 
+    def finalize(value: Any) -> Any:
+        if isinstance(value, StrictUndefined):
+            str(value)  # raises: a name that is not known has no native value
+        return value
+
     class NativeSandbox(SandboxedEnvironment):
         code_generator_class = NativeCodeGenerator
         concat = staticmethod(_concat)
 
-    environment = NativeSandbox(undefined=StrictUndefined)
+    environment = NativeSandbox(undefined=StrictUndefined, finalize=finalize)
     environment.filters.update(as_text=str, as_native=_Typed, as_bool=_Bool, as_number=_Number)
     return environment

@@ -31,11 +31,15 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class RunResults:
-    """The latest run_results.json: results by unique id, and which invocation of which command wrote them."""
+    """The latest run_results.json: results by unique id, and the invocation that wrote them.
+
+    `target` is what `--target` or `DBT_TARGET` said; None when the profile decided.
+    """
 
     results: Mapping[str, Result]
     invocation_id: str | None = None
     command: str | None = None
+    target: str | None = None
     generated_at: str | None = None
 
     @classmethod
@@ -55,7 +59,13 @@ class RunResults:
                 hint="Run `dbt build` again, or use --no-gate",
             ) from None
         metadata, args = raw.get("metadata") or {}, raw.get("args") or {}
-        return cls(results, metadata.get("invocation_id"), args.get("which"), metadata.get("generated_at"))
+        return cls(
+            results,
+            invocation_id=metadata.get("invocation_id"),
+            command=args.get("which"),
+            target=args.get("target"),
+            generated_at=metadata.get("generated_at"),
+        )
 
 
 def gate(manifest: Manifest, run_results: RunResults | None, unique_id: str) -> str | None:

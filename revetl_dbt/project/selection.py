@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from revetl_dbt.project.project import Project
 
 
-def select_nodes(project: Project) -> set[str]:
-    """The unique ids of the models, snapshots and seeds that `--select`, `--exclude` and `--selector` choose.
+def select_nodes(project: Project) -> tuple[set[str], list[str]]:
+    """The nodes (unique ids) that `--select`, `--exclude` and `--selector` choose, and dbt's warnings.
 
     Raises InputError `selection-invalid` with dbt's own words, or `dbt-missing`.
     """
@@ -32,16 +32,21 @@ def select_nodes(project: Project) -> set[str]:
             hint="Install dbt-core, or choose with --sync and --destination",
         ) from error
     manifest = Manifest.from_writable_manifest(WritableManifest.read_and_check_versions(str(project.manifest.path)))
-    printed = io.StringIO()
+    printed, warnings = io.StringIO(), list[str]()
+
+    def listen(event: Any) -> None:
+        if event.info.name == "NoNodesForSelectionCriteria":
+            warnings.append(str(event.info.msg))
+
     with tempfile.TemporaryDirectory() as logs, contextlib.redirect_stdout(printed):
-        result = dbtRunner(manifest=manifest).invoke(_arguments(project, Path(logs)))
+        result = dbtRunner(manifest=manifest, callbacks=[listen]).invoke(_arguments(project, Path(logs)))
     if not result.success:
         raise InputError.single(
             "selection-invalid",
             f"dbt cannot select the nodes: {_reason(result.exception, printed.getvalue())}",
             field="--select",
         )
-    return {str(json.loads(line)["unique_id"]) for line in result.result or []}
+    return {str(json.loads(line)["unique_id"]) for line in result.result or []}, warnings
 
 
 def _arguments(project: Project, logs: Path) -> list[str]:

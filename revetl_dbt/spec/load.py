@@ -9,6 +9,7 @@ from revetl_dbt.errors import Diagnostic, InputError
 from revetl_dbt.project.options import Options
 from revetl_dbt.project.profile import Profile
 from revetl_dbt.project.project import Project
+from revetl_dbt.project.target import check_known_target
 from revetl_dbt.spec.capabilities import check_capabilities, offline
 from revetl_dbt.spec.declared import declared
 from revetl_dbt.spec.destinations import Output, check_names, find_destinations_file, load_outputs
@@ -53,10 +54,11 @@ def load(options: Options) -> Loaded:
     parsed = parse(project.manifest, locator, project.pii_tags())
     profile = project.profile()
     chosen: tuple[Sync, ...] = ()
+    selection: list[Diagnostic] = []
     outputs: dict[str, Output] = {}
-    problems = [*parsed.errors]
+    problems = [*parsed.errors, *_target(project, profile)]
     try:
-        chosen = _select(project, parsed)
+        chosen, selection = _select(project, parsed)
         outputs, found = _outputs(project, profile, locator, chosen)
         problems += found
     except InputError as error:
@@ -65,17 +67,17 @@ def load(options: Options) -> Loaded:
     stale = list(project.stale())
     if problems:
         raise InputError([*stale, *problems])
-    warnings = (*stale, *parsed.warnings, *_nothing_selected(parsed, chosen))
+    warnings = (*stale, *parsed.warnings, *selection, *_nothing_declared(parsed))
     return Loaded(project, profile, parsed.syncs, chosen, outputs, warnings)
 
 
-def _select(project: Project, parsed: Parsed) -> tuple[Sync, ...]:
+def _select(project: Project, parsed: Parsed) -> tuple[tuple[Sync, ...], list[Diagnostic]]:
     if parsed.errors and not project.options.selects_nodes:
         # Names that exist but have errors must not be reported as unknown too.
-        return parsed.syncs
+        return parsed.syncs, []
     candidates = [Candidate(sync.name, sync.spec.destination, sync.source.unique_id) for sync in parsed.syncs]
-    names = select(project, candidates)
-    return tuple(sync for sync in parsed.syncs if sync.name in names)
+    names, warnings = select(project, candidates)
+    return tuple(sync for sync in parsed.syncs if sync.name in names), warnings
 
 
 def _outputs(
@@ -90,6 +92,17 @@ def _outputs(
     return outputs, [*check_names(declarations, locator, path), *problems]
 
 
+def _target(project: Project, profile: Profile) -> Iterator[Diagnostic]:
+    try:
+        problem = check_known_target(project.manifest, project.run_results(), profile.target)
+    except InputError as error:
+        if project.options.gate:
+            yield from error.diagnostics
+        return
+    if problem is not None:
+        yield problem
+
+
 def _capabilities(syncs: tuple[Sync, ...], outputs: Mapping[str, Output]) -> Iterator[Diagnostic]:
     connectors = {name: offline(output) for name, output in outputs.items()}
     try:
@@ -102,8 +115,7 @@ def _capabilities(syncs: tuple[Sync, ...], outputs: Mapping[str, Output]) -> Ite
             connector.close()
 
 
-def _nothing_selected(parsed: Parsed, chosen: tuple[Sync, ...]) -> Iterator[Diagnostic]:
-    if not chosen:
-        summary = "No sync is selected" if parsed.syncs else "The project declares no sync"
-        hint = None if parsed.syncs else "`revetl init` shows how to declare one; then run `dbt parse`"
-        yield Diagnostic("nothing-selected", summary, hint=hint, warning=True)
+def _nothing_declared(parsed: Parsed) -> Iterator[Diagnostic]:
+    if not parsed.syncs:
+        hint = "`revetl init` shows how to declare one; then run `dbt parse`"
+        yield Diagnostic("nothing-declared", "The project declares no sync", hint=hint, warning=True)

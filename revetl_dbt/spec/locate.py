@@ -53,7 +53,9 @@ class Locator:
             found = next((entry for entry in entries(block) if entry.key == name), None)
             if found is not None:
                 return _places(path, found)
-        return Places(self.node(node))
+        own = self._root(node) / node.original_file_path
+        line = self._mention(own, name)
+        return Places(self.node(node) if line is None else Place(shown(own), line))
 
     def block(self, node: Node) -> Place:
         """The place of the whole `revetl` block of a node."""

@@ -76,7 +76,8 @@ def _sync(
     problems = list(checks.check_secrets(name, declaration.block))
     block, malformed = normalise(declaration)
     spec, structural = _validate(block, f"sync `{name}`")
-    problems += _beside([*malformed, *structural], problems)
+    problems += _beside(malformed, problems)
+    problems += _beside(structural, problems)
     if spec is not None:
         problems += _beside(list(_check_meaning(name, spec, node, manifest, pii_tags)), problems)
     problems += [*_check_place(name, node), *_check_name(name), *_twice(name, places)]

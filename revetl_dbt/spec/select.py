@@ -19,8 +19,8 @@ class Candidate(NamedTuple):
     node: str
 
 
-def select(project: Project, candidates: Collection[Candidate]) -> set[str]:
-    """The names of the syncs that all given options select; all of them without options.
+def select(project: Project, candidates: Collection[Candidate]) -> tuple[set[str], list[Diagnostic]]:
+    """The names of the syncs that all given options select (all of them without options), and warnings.
 
     dbt is imported only for `--select`, `--exclude` and `--selector`. Raises InputError for names that do not exist.
     """
@@ -33,12 +33,16 @@ def select(project: Project, candidates: Collection[Candidate]) -> set[str]:
         chosen = [item for item in chosen if item.name in options.syncs]
     if options.destinations:
         chosen = [item for item in chosen if item.destination in options.destinations]
+    warnings: list[Diagnostic] = []
     if options.selects_nodes and chosen:
         from revetl_dbt.project.selection import select_nodes
 
-        nodes = select_nodes(project)
+        nodes, said = select_nodes(project)
         chosen = [item for item in chosen if item.node in nodes]
-    return {item.name for item in chosen}
+        warnings = [Diagnostic("selection-empty", text, field="--select", warning=True) for text in said]
+    if candidates and not chosen:
+        warnings.append(Diagnostic("nothing-selected", "No sync is selected", warning=True))
+    return {item.name for item in chosen}, warnings
 
 
 def _unknown_syncs(project: Project, candidates: Collection[Candidate]) -> Iterator[Diagnostic]:

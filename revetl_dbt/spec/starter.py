@@ -87,8 +87,8 @@ def declare(folder: Path, node: Node, block: dict[str, object]) -> Iterator[str]
     if node.patch_path is None:
         path = (folder / node.original_file_path).with_suffix(".yml")
         if not path.exists():
-            entry = {"name": node.name, "config": {"meta": {BLOCK: block}}}
-            path.write_text(_dump({"models": [entry]}), encoding="utf-8")
+            entry = _dump({"name": node.name, "config": {"meta": {BLOCK: block}}})
+            path.write_text("models:\n" + _item(entry), encoding="utf-8")
             yield f"Wrote {shown(path)}: sync `{name}`"
             return
     else:
@@ -96,7 +96,8 @@ def declare(folder: Path, node: Node, block: dict[str, object]) -> Iterator[str]
         if path.is_file():
             text = _inserted(YamlFile.read(path), node, block)
             if text is not None:
-                path.write_text(text, encoding="utf-8")
+                with path.open("w", encoding="utf-8", newline="") as file:
+                    file.write(text)
                 yield f"Added sync `{name}` to {shown(path)}"
                 return
     yield f"Paste this under `name: {node.name}` in {shown(path)}:"
@@ -107,38 +108,33 @@ def declare(folder: Path, node: Node, block: dict[str, object]) -> Iterator[str]
 def _inserted(file: YamlFile, node: Node, block: dict[str, object]) -> str | None:
     """The text of a file with the block in it, or None when it cannot be put there by adding lines."""
     item = next((entry.node for entry in entries(child(file.root, "models")) if _name(entry.node) == node.name), None)
-    missing: list[str] = []
-    parent, place = item, item
-    for key in ("config", "meta"):
-        below = child(parent, key)
-        if below is None:
-            missing = ["config", "meta"][["config", "meta"].index(key) :]
-            break
-        parent = place = below
-    if not isinstance(place, yaml.MappingNode) or place.flow_style or not place.value:
+    parent, missing = _deepest(item)
+    if not isinstance(parent, yaml.MappingNode) or parent.flow_style or not parent.value:
         return None
-    anchor = (
-        next((pair for pair in place.value if pair[0].value == "name"), place.value[0])
-        if place is item
-        else place.value[0]
-    )
+    first = next((key for key, _ in parent.value if parent is item and key.value == "name"), parent.value[0][0])
+    # After `name:`, which is one line; before the first key of `config` or `meta`.
+    position = first.start_mark.line + (1 if parent is item else 0)
     addition: object = {BLOCK: block}
     for key in reversed(missing):
         addition = {key: addition}
-    indent = " " * anchor[0].start_mark.column
-    lines = file.path.read_text(encoding="utf-8").splitlines(keepends=True)
-    new = [f"{indent}{line}\n" for line in _dump(addition).splitlines()]
-    # After `name:`, which is one line; before the first key of `config` or `meta`.
-    position = anchor[0].start_mark.line + (1 if place is item else 0)
-    text = "".join(
-        [
-            *lines[:position],
-            *([] if not position or lines[position - 1].endswith("\n") else ["\n"]),
-            *new,
-            *lines[position:],
-        ]
-    )
+    with file.path.open(encoding="utf-8", newline="") as opened:
+        lines = opened.read().splitlines(keepends=True)
+    end = "\r\n" if lines[0].endswith("\r\n") else "\n"
+    if position == len(lines) and not lines[-1].endswith("\n"):
+        lines[-1] += end
+    indent = " " * first.start_mark.column
+    lines[position:position] = [f"{indent}{line}{end}" for line in _dump(addition).splitlines()]
+    text = "".join(lines)
     return text if _holds(text, file, node, block) else None
+
+
+def _deepest(item: yaml.Node | None) -> tuple[yaml.Node | None, tuple[str, ...]]:
+    """The deepest that is there of a model's entry, its `config` and its `meta`, and the keys missing below it."""
+    config = child(item, "config")
+    meta = child(config, "meta")
+    if meta is not None:
+        return meta, ()
+    return (item, ("config", "meta")) if config is None else (config, ("meta",))
 
 
 def _holds(text: str, file: YamlFile, node: Node, block: dict[str, object]) -> bool:
@@ -146,17 +142,19 @@ def _holds(text: str, file: YamlFile, node: Node, block: dict[str, object]) -> b
     try:
         data = yaml.safe_load(text)
         model = next(model for model in data["models"] if model.get("name") == node.name)
+        old = next(model for model in file.data["models"] if model.get("name") == node.name)
         added = model["config"]["meta"].pop(BLOCK)
+        if "meta" not in old.get("config", {}):
+            del model["config"]["meta"]
+        if "config" not in old:
+            del model["config"]
     except (yaml.YAMLError, KeyError, TypeError, AttributeError, StopIteration):
         return False
-    old = next(model for model in file.data["models"] if model.get("name") == node.name)
-    if "config" not in old:
-        model["config"].pop("meta")
-        if not model["config"]:
-            del model["config"]
-    elif "meta" not in old["config"]:
-        del model["config"]["meta"]
     return added == block and json.dumps(data, default=str) == json.dumps(file.data, default=str)
+
+
+def _item(text: str) -> str:
+    return "".join(f"  {'  ' if number else '- '}{line}\n" for number, line in enumerate(text.splitlines()))
 
 
 def _dump(data: object) -> str:

@@ -1,0 +1,76 @@
+"""A manifest that real dbt wrote, and selection by real dbt."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from revetl_dbt.errors import InputError
+from revetl_dbt.project.options import Options
+from revetl_dbt.project.project import Project
+from revetl_dbt.project.selection import select_nodes
+from revetl_dbt.spec.load import load
+
+
+@pytest.fixture(autouse=True)
+def here(parsed_shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(parsed_shop)
+
+
+def test_syncs_in_yaml_and_in_sql_are_found_with_their_places() -> None:
+    loaded = load(Options())
+    found = {sync.name: (str(sync.path), sync.line, sync.source.unique_id) for sync in loaded.syncs}
+    assert found == {
+        "users_to_api": ("models/schema.yml", 6, "model.shop.users"),
+        "orders_to_api": ("models/orders.sql", 2, "model.shop.orders"),
+    }
+    assert {sync.source.relation_name for sync in loaded.syncs} == {'"shop"."main"."users"', '"shop"."main"."orders"'}
+    assert [item.code for item in loaded.warnings] == ["key-untested"]
+
+
+@pytest.mark.parametrize(
+    ("options", "chosen"),
+    [
+        ({"select": ("users",)}, {"users"}),
+        ({"select": ("users+",)}, {"users", "orders"}),
+        ({"select": ("tag:nightly",)}, {"orders"}),
+        ({"select": ("config.materialized:table",)}, {"orders"}),
+        ({"select": ("+orders",), "exclude": ("orders",)}, {"users"}),
+        ({"selector": "nightly"}, {"orders"}),
+        ({"select": ("config.meta.revetl.users_to_api.destination:api",)}, {"users"}),
+    ],
+)
+def test_dbt_selects(options: dict, chosen: set[str]) -> None:
+    manifest = Path("target/manifest.json")
+    before = manifest.read_bytes()
+    nodes, warnings = select_nodes(Project.open(Options(**options)))
+    assert nodes == {f"model.shop.{name}" for name in chosen}
+    assert warnings == []
+    assert manifest.read_bytes() == before
+    assert not Path("logs/ls").exists()
+
+
+def test_a_selection_of_nothing_is_told_in_dbts_words(capfd: pytest.CaptureFixture[str]) -> None:
+    nodes, warnings = select_nodes(Project.open(Options(select=("nope",))))
+    assert nodes == set()
+    assert len(warnings) == 1
+    assert "'nope'" in warnings[0]
+    assert capfd.readouterr().out == ""
+
+
+@pytest.mark.parametrize("options", [{"select": ("state:modified",)}, {"selector": "nope"}, {"select": ("nope:x",)}])
+def test_a_selection_that_dbt_refuses(options: dict) -> None:
+    with pytest.raises(InputError) as error:
+        select_nodes(Project.open(Options(**options)))
+    assert error.value.diagnostics[0].code == "selection-invalid"
+    assert "nope" in str(error.value) or "state" in str(error.value)
+
+
+def test_selections_meet() -> None:
+    assert [sync.name for sync in load(Options(select=("users+",), syncs=("orders_to_api",))).syncs] == [
+        "orders_to_api"
+    ]
+    loaded = load(Options(select=("users",), syncs=("orders_to_api",)))
+    assert (loaded.syncs, dict(loaded.outputs)) == ((), {})
+    assert "nothing-selected" in [item.code for item in loaded.warnings]
