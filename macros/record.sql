@@ -5,7 +5,7 @@
   {%- set text, big, time = dbt.type_string(), dbt.type_bigint(), dbt.type_timestamp() -%}
   {{ return({
     'revetl_syncs': [
-      ('sync', text), ('account', text), ('account_name', text), ('destination', text), ('destination_type', text), ('object', text), ('model', text),
+      ('sync', text), ('account', text), ('account_name', text), ('destination', text), ('object', text), ('model', text),
       ('ledger', text), ('plan_id', text), ('checksum', text), ('layout', text), ('state_format', big), ('updated_at', time)],
     'revetl_accounts': [('fingerprint', text), ('account', text), ('account_name', text), ('url', text), ('seen_at', time)],
     'revetl_runs': [

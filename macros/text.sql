@@ -57,6 +57,12 @@
   {%- endif -%}
 {% endmacro %}
 
+{% macro revetl_literals(values) %}
+  {%- set literals = [] -%}
+  {%- for value in values %}{% do literals.append(revetl_dbt.revetl_literal(value)) %}{% endfor -%}
+  {{ return(literals) }}
+{% endmacro %}
+
 {% macro default__revetl_text_literal(text) %}{{ return("'" ~ dbt.escape_single_quotes(text) ~ "'") }}{% endmacro %}
 
 

@@ -110,6 +110,7 @@ def _object_type(name: str) -> ObjectType:
             Operation.ARCHIVE: _LIMITS,
         },
         idempotent=frozenset({Operation.UPSERT, Operation.UPDATE, Operation.ARCHIVE}),
+        match_ignores_case=True,  # e-mail addresses are kept in lower case
         reads=True,
         described=True,
         unsupported=_UNSUPPORTED,

@@ -30,9 +30,10 @@ from revetl_dbt.engine.pacing import Pacer
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How long a refused batch is tried: `attempts` in all, waiting `first` seconds, then twice that, at most `longest`.
+    """How long a refused batch is tried.
 
-    A vendor that asks for more patience than `patience` seconds has no capacity for this run: the destination stops.
+    `attempts` in all, waiting `first` seconds, then twice that, at most `longest`. A vendor that asks for more patience
+    than `patience` seconds has no capacity for this run: the destination stops.
     """
 
     attempts: int = 6
@@ -45,7 +46,7 @@ class RetryPolicy:
         return min(self.longest, self.first * 2.0 ** (failures - 1)) * random.uniform(0.5, 1.0)  # noqa: S311
 
 
-class Interrupted(Exception):
+class InterruptedDeliveryError(Exception):
     """The destination stopped in the middle of a batch: `outcomes` are known, the rest was not attempted."""
 
     def __init__(self, cause: DestinationError, outcomes: Sequence[Outcome]) -> None:
@@ -67,23 +68,32 @@ class Delivery:
         self._policy = policy
 
     def deliver(self, operation: Operation, changes: Sequence[Change]) -> list[Outcome]:
-        """Exactly one final outcome a change (no RETRY among them). Raises Interrupted when the destination stops."""
+        """Exactly one final outcome a change, no RETRY among them.
+
+        Raises InterruptedDeliveryError when the destination stops.
+        """
         outcomes: list[Outcome] = []
         try:
             self._deliver(operation, changes, outcomes)
-        except Interrupted as stop:
-            raise Interrupted(stop.cause, [*outcomes, *stop.outcomes]) from stop
+        except InterruptedDeliveryError as stop:
+            known = [outcome for outcome in stop.outcomes if outcome.status is not Status.RETRY]
+            raise InterruptedDeliveryError(stop.cause, [*outcomes, *known]) from stop
         except DestinationError as error:
-            raise Interrupted(error, outcomes) from error
+            raise InterruptedDeliveryError(error, outcomes) from error
         return outcomes
 
     def _deliver(self, operation: Operation, changes: Sequence[Change], outcomes: list[Outcome]) -> None:
+        # What may have been accepted is sent again too where that does no harm.
+        unsettled = {Status.RETRY, Status.UNKNOWN} if operation in self._kind.idempotent else {Status.RETRY}
         pending = list(changes)
         failures = 0
         while pending:
-            answered = self._attempt(operation, pending)
-            again = {outcome.seq: outcome for outcome in answered if outcome.status is Status.RETRY}
-            outcomes += [outcome for outcome in answered if outcome.seq not in again]
+            again: dict[int, Outcome] = {}
+            for outcome in self._attempt(operation, pending):
+                if outcome.status in unsettled:
+                    again[outcome.seq] = outcome
+                else:
+                    outcomes.append(outcome)
             pending = [change for change in pending if change.seq in again]
             if not pending:
                 break
@@ -104,16 +114,19 @@ class Delivery:
             # Not repeated because a repetition could write twice.
             return [Outcome(change.seq, Status.UNKNOWN, change.id, error.code, str(error)) for change in changes]
         except DestinationError as error:
-            raise Interrupted(error, []) from error
+            raise InterruptedDeliveryError(error, []) from error
         middle = len(changes) // 2
         first = self._attempt(operation, changes[:middle])
         try:
             return first + self._attempt(operation, changes[middle:])
-        except Interrupted as stop:
-            raise Interrupted(stop.cause, [*first, *stop.outcomes]) from stop
+        except InterruptedDeliveryError as stop:
+            raise InterruptedDeliveryError(stop.cause, [*first, *stop.outcomes]) from stop
 
     def _written(self, operation: Operation, changes: Sequence[Change]) -> list[Outcome]:
-        """The connector's answer, after as many tries as the policy allows. Raises what cannot be helped by trying again."""
+        """The connector's answer, after as many tries as the policy allows.
+
+        Raises what cannot be helped by trying again.
+        """
         repeatable = operation in self._kind.idempotent
         batch = Batch(self._kind.name, operation, changes, self._namespace)
         renewed = False
@@ -121,7 +134,7 @@ class Delivery:
         while True:
             try:
                 return list(self._destination.write(batch))
-            except UnauthorizedError as error:
+            except UnauthorizedError:
                 if renewed or not self._destination.renew():
                     raise
                 renewed = True
@@ -152,7 +165,8 @@ class Delivery:
             self._pacer.wait(delay)
 
     def _accounted(self, operation: Operation, changes: Sequence[Change], answered: Sequence[Outcome]) -> list[Outcome]:
-        """Exactly one outcome a change: what the vendor did not answer for is unknown, and sent again where that does no harm."""
+        """Exactly one outcome a change: what the vendor did not answer for is unknown, and sent again where that
+        does no harm."""
         if list(map(seq_of, answered)) == list(map(seq_of, changes)):
             return list(answered)
         by_seq = {outcome.seq: outcome for outcome in answered}

@@ -26,7 +26,10 @@ def effective(own: Guards, defaults: Guards) -> Guards:
 
 
 def check(guards: Guards, plan: PlanSummary, *, deletes_declared: bool) -> Iterator[Violation]:
-    """The guards that a plan breaks. `deletes_declared`: the sync's mode is delete, so that its rows are deletes on purpose."""
+    """The guards that a plan breaks.
+
+    `deletes_declared`: the sync's mode is delete, so that its rows are deletes on purpose.
+    """
     removals = plan.count(*REMOVALS)
     if removals and plan.model_rows == 0 and not deletes_declared and guards.min_rows is None:
         yield Violation(

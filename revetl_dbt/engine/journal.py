@@ -1,8 +1,12 @@
 """The local crash net: what was sent and what became of it, until the warehouse knows.
 
-One file a sync and account, one JSON array a line: `["plan", plan_id, run_id]` first, `["sent", op, from, to]` before a batch leaves,
-`["done", op, from, to, [[seq, status, id, code, message], ...]]` after its outcomes are known. Rows of a done batch that are not listed were
-accepted. A torn last line is what a crash leaves, and is passed over.
+One file a sync and account, one JSON array a line:
+
+    ["plan", plan_id, run_id]                                            first
+    ["sent", op, from, to]                                               before a batch leaves
+    ["done", op, from, to, [[seq, status, id, code, message], ...]]      after its outcomes are known
+
+Rows of a done batch that are not listed were accepted. A torn last line is what a crash leaves, and is passed over.
 """
 
 from __future__ import annotations
@@ -57,12 +61,17 @@ class Journal:
         self._rewrite()
 
     def sent(self, batch: Range, *, durable: bool) -> None:
-        """A batch is about to leave. `durable` when repeating it would do harm: the line is then on disk before."""
+        """A batch is about to leave. See `done` for `durable`."""
         self._append(batch, ["sent", *batch], durable)
 
-    def done(self, batch: Range, results: Sequence[Result]) -> None:
-        """A batch's outcomes, on disk when this returns."""
-        self._append(batch, ["done", *batch, [list(result) for result in results]], durable=True)
+    def done(self, batch: Range, results: Sequence[Result], *, durable: bool) -> None:
+        """A batch's outcomes.
+
+        The line is in the operating system's hands when this returns, so that the death of this process cannot lose
+        it. `durable`, for batches
+        that would do harm when sent twice: it is on disk, so that a power cut cannot either.
+        """
+        self._append(batch, ["done", *batch, [list(result) for result in results]], durable)
 
     def forget(self, batches: Iterable[Range]) -> None:
         """The warehouse has the outcomes of these batches: the file shrinks to the others."""

@@ -1,26 +1,29 @@
 """Plan rows as the changes that a connector takes.
 
-Values are worked on a column at a time, which costs Python a fraction of what a row at a time does; only a batch that holds a value without
-representation is gone through row by row.
+This is the inner loop of every sync: a sync's mapping is compiled, once for each set of fields that is sent, into one
+list comprehension over
+the rows, as the standard library does for named tuples. Only a batch that holds a value without representation is gone
+through row by row.
 """
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import repeat
+from collections.abc import Callable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any
 
 from revetl_dbt.destinations.base import Change, ColumnType, Destination, FieldInfo, Outcome, Status
+from revetl_dbt.destinations.encoding import finite
 from revetl_dbt.spec.models import Write
 from revetl_dbt.warehouse.layout import Column, Layout
 from revetl_dbt.warehouse.reader import decoder
 
 Row = tuple[Any, ...]
 Step = Callable[[Any], Any]
+
+seq_of = itemgetter(0)
+"""The number of a row, a change or an outcome."""
 
 _BAD_VALUE = (ValueError, OverflowError, ArithmeticError, TypeError)
 
@@ -34,82 +37,59 @@ class Mapper:
         self._words = layout.words
         first_key = 2 + layout.words
         first_field = first_key + len(layout.keys)
-        self._keys = slice(first_key, first_field)
+        self._keys = [
+            _Value(key, first_key + i, _only(decoder(key.type, adapter_type))) for i, key in enumerate(layout.keys)
+        ]
         self._fields = [
-            _Field(column, first_field + i, _step(column, destination, described.get(column.label), adapter_type))
+            _Value(column, first_field + i, _steps(column, destination, described.get(column.label), adapter_type))
             for i, column in enumerate(layout.fields)
         ]
-        self._key_steps = [(first_key + i, decoder(key.type, adapter_type)) for i, key in enumerate(layout.keys)]
         self._matches = [field for field in self._fields if field.column.match]
-        self._whole = {
-            creating: [f for f in self._fields if not f.column.match and (creating or f.written_later)]
-            for creating in (True, False)
-        }
-        self._partial: dict[Row, list[_Field]] = {}
+        others = [field for field in self._fields if not field.column.match]
+        self._creating = self._compile(others)
+        self._whole = self._compile([field for field in others if field.written_later])
+        self._partial: dict[Row, _Loop] = {}
 
     def changes(self, rows: Sequence[Row], *, creating: bool, partial: bool) -> tuple[list[Change], list[Outcome]]:
         """The changes of rows, and a rejection for each row that has a value without representation.
 
         `creating`: fields that are written on create are sent too. `partial`: fields that did not change are left out.
         """
-        if not rows:
-            return [], []
         if not partial:
-            return self._group(rows, self._whole[creating])
+            return (self._creating if creating else self._whole).run(rows)
         changes: list[Change] = []
         rejected: list[Outcome] = []
         groups: dict[Row, list[Row]] = defaultdict(list)
         for row in rows:
             groups[row[2 : 2 + self._words]].append(row)
         for flags, own in groups.items():
-            fine, bad = self._group(own, self._changed(flags))
+            fine, bad = self._changed(flags).run(own)
             changes += fine
             rejected += bad
         return changes, rejected
 
-    def _changed(self, flags: Row) -> list[_Field]:
-        """The fields that rows with these flags send: a match field among them when it changed."""
+    def _changed(self, flags: Row) -> _Loop:
+        """Sends the fields that rows with these flags have changed: a match field among them."""
         if flags[0] is None:
-            return self._whole[False]
+            return self._whole
         if flags not in self._partial:
-            self._partial[flags] = [f for f in self._fields if f.written_later and flags[f.column.word] & f.column.bit]
+            changed = [f for f in self._fields if f.written_later and flags[f.column.word] & f.column.bit]
+            self._partial[flags] = self._compile(changed)
         return self._partial[flags]
 
-    def _group(self, rows: Sequence[Row], fields: Sequence[_Field]) -> tuple[list[Change], list[Outcome]]:
-        try:
-            return self._columns(rows, fields), []
-        except _BAD_VALUE:
-            return self._one_by_one(rows, fields)
-
-    def _columns(self, rows: Sequence[Row], fields: Sequence[_Field]) -> list[Change]:
-        columns: list[Sequence[Any]] = list(zip(*rows, strict=True))
-        records = _records(columns, fields, len(rows))
-        for field in fields:
-            if field.column.skip_null:
-                _drop_nulls(records, field.column.label, columns[field.position])
-        keys = zip(*(_applied(step, columns[position]) for position, step in self._key_steps), strict=True)
-        matches = _records(columns, self._matches, len(rows))
-        return list(map(Change, columns[0], keys, matches, records, columns[1]))
-
-    def _one_by_one(self, rows: Sequence[Row], fields: Sequence[_Field]) -> tuple[list[Change], list[Outcome]]:
-        changes: list[Change] = []
-        rejected: list[Outcome] = []
-        for row in rows:
-            problem = next(filter(None, (field.problem(row) for field in (*self._matches, *fields))), None)
-            if problem is None:
-                changes += self._columns([row], fields)
-            else:
-                rejected.append(Outcome(row[0], Status.REJECTED, row[1], "value", problem))
-        return changes, rejected
+    def _compile(self, fields: Sequence[_Value]) -> _Loop:
+        return _Loop(self._keys, self._matches, fields)
 
 
-@dataclass(frozen=True, slots=True)
-class _Field:
-    """A destination field: where its value stands in a row, and what is done to it (None: nothing)."""
+class _Value:
+    """A key or field: where it stands in a row, and what is done to it before it is sent."""
 
-    column: Column
-    position: int
-    step: Step | None
+    __slots__ = ("column", "position", "steps")
+
+    def __init__(self, column: Column, position: int, steps: Sequence[Step]) -> None:
+        self.column = column
+        self.position = position
+        self.steps = tuple(steps)
 
     @property
     def written_later(self) -> bool:
@@ -117,55 +97,73 @@ class _Field:
 
     def problem(self, row: Row) -> str | None:
         """Why the row's value cannot be sent: names the field, never the value."""
+        value = row[self.position]
         try:
-            if self.step is not None:
-                self.step(row[self.position])
+            for step in self.steps:
+                value = step(value)
         except _BAD_VALUE as error:
             return f"field `{self.column.label}`: {error}"
         return None
 
-
-def _records(columns: Sequence[Sequence[Any]], fields: Sequence[_Field], rows: int) -> list[dict[str, Any]]:
-    if not fields:
-        return [{} for _ in range(rows)]
-    names = [field.column.label for field in fields]
-    values = zip(*(_applied(field.step, columns[field.position]) for field in fields), strict=True)
-    return list(map(dict, map(zip, repeat(names), values)))
-
-
-def _applied(step: Step | None, column: Sequence[Any]) -> Iterable[Any]:
-    return column if step is None else list(map(step, column))
+    def source(self, names: dict[str, Any]) -> str:
+        """Python source of the value of row `r`; the steps go into `names`."""
+        text = f"r[{self.position}]"
+        for step in self.steps:
+            name = f"step{len(names)}"
+            names[name] = step
+            text = f"{name}({text})"
+        return text
 
 
-def _drop_nulls(records: Sequence[dict[str, Any]], name: str, column: Sequence[Any]) -> None:
-    for record, value in zip(records, column, strict=True):
-        if value is None:
-            del record[name]
+class _Loop:
+    """The compiled loop for one set of fields."""
+
+    def __init__(self, keys: Sequence[_Value], matches: Sequence[_Value], fields: Sequence[_Value]) -> None:
+        self._checked = [*matches, *fields]
+        self._skipped = [field for field in fields if field.column.skip_null]
+        names: dict[str, Any] = {"new": tuple.__new__, "Change": Change}
+        key = "".join(f"{value.source(names)}, " for value in keys)
+        match, record = (
+            ", ".join(f"{value.column.label!r}: {value.source(names)}" for value in values)
+            for values in (matches, fields)
+        )
+        source = f"lambda rows: [new(Change, (r[0], ({key}), {{{match}}}, {{{record}}}, r[1])) for r in rows]"
+        # Only positions, names of our own and quoted labels are in the source.
+        self._loop: Callable[[Sequence[Row]], list[Change]] = eval(source, names)  # noqa: S307
+
+    def run(self, rows: Sequence[Row]) -> tuple[list[Change], list[Outcome]]:
+        """The changes of rows, and the rejections."""
+        rejected: list[Outcome] = []
+        try:
+            changes = self._loop(rows)
+        except _BAD_VALUE:
+            rows, rejected = self._sorted_out(rows)
+            changes = self._loop(rows)
+        for field in self._skipped:
+            for row, change in zip(rows, changes, strict=True):
+                if row[field.position] is None:
+                    del change.fields[field.column.label]  # type: ignore[attr-defined] # a dict until it is handed out
+        return changes, rejected
+
+    def _sorted_out(self, rows: Sequence[Row]) -> tuple[list[Row], list[Outcome]]:
+        fine: list[Row] = []
+        rejected: list[Outcome] = []
+        for row in rows:
+            problem = next(filter(None, (value.problem(row) for value in self._checked)), None)
+            if problem is None:
+                fine.append(row)
+            else:
+                rejected.append(Outcome(row[0], Status.REJECTED, row[1], "value", problem))
+        return fine, rejected
 
 
-def _step(field: Column, destination: Destination, info: FieldInfo | None, adapter_type: str) -> Step | None:
-    """What is done to each value of a field between the driver and the connector; None when it is sent as it comes."""
-    decode = decoder(field.type, adapter_type)
-    guard = _finite if field.type is ColumnType.FLOAT else None
-    parts = [part for part in (decode, guard, destination.encoder(field.type, info)) if part is not None]
-    if len(parts) < 2:
-        return parts[0] if parts else None
-    first, *rest = parts
-
-    def run(value: Any) -> Any:
-        value = first(value)
-        for part in rest:
-            value = part(value)
-        return value
-
-    return run
+def _steps(field: Column, destination: Destination, info: FieldInfo | None, adapter_type: str) -> list[Step]:
+    """What is done to each value of a field between the driver and the connector."""
+    encode = destination.encoder(field.type, info)
+    if encode is None and field.type is ColumnType.FLOAT:
+        encode = finite
+    return [*_only(decoder(field.type, adapter_type)), *_only(encode)]
 
 
-def _finite(value: float | None) -> float | None:
-    if value is not None and not math.isfinite(value):
-        raise ValueError("not a finite number")
-    return value
-
-
-seq_of = itemgetter(0)
-"""The number of a row, a change or an outcome."""
+def _only(step: Step | None) -> list[Step]:
+    return [] if step is None else [step]

@@ -1,4 +1,7 @@
-"""The pace of one destination account: a token bucket, the vendor's own limits, the day's budget. Shared by all workers."""
+"""The pace of one destination account: a token bucket, the vendor's own limits, the day's budget.
+
+Shared by all workers.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,8 @@ class StoppedError(DestinationError):
 class Pacer:
     """Implements `destinations.base.Gate`.
 
-    `per_second` bounds the rate (None: only the vendor's headers and refusals do), `daily` the requests that may still be sent today.
+    `per_second` bounds the rate (None: only the vendor's headers and refusals do), `daily` the requests that may still
+    be sent today.
     `stop` ends every wait.
     """
 
@@ -38,7 +42,10 @@ class Pacer:
         self._paused_until = 0.0
 
     def acquire(self) -> None:
-        """Wait for a slot. Raises QuotaExhaustedError when the day's budget is used up, StoppedError when the run stops."""
+        """Wait for a slot.
+
+        Raises QuotaExhaustedError when the day's budget is used up, StoppedError when the run stops.
+        """
         with self._lock:
             if self._daily is not None and self.requests >= self._daily:
                 raise QuotaExhaustedError("the destination's `daily_requests` are used up", code="daily_requests")

@@ -1,9 +1,10 @@
-"""What has to be asked of the destination before a batch can be sent: lookups, and fields that are only written under a condition."""
+"""What has to be asked of the destination before a batch can be sent: lookups, and fields that are only written
+under a condition."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from revetl_dbt.destinations.base import Change, Destination, Found, Operation, Outcome, Status
@@ -58,7 +59,9 @@ class Preparation:
         for change in changes:
             record = found.get(_folded(change.match[match]))
             if record is None:
-                ready.append(change)
+                # An update may have a new match value: then its record is there, and what it holds is not known.
+                blind = operation is Operation.UPDATE and self._if_empty
+                ready.append(_without(change, self._if_empty) if blind else change)
                 continue
             fields = {name: value for name, value in change.fields.items() if self._wanted(name, record)}
             if fields or operation is Operation.UPSERT:
@@ -88,7 +91,7 @@ class Preparation:
                 elif lookup.if_missing == "clear":
                     kept.append(_with_field(change, name, None))
                 elif lookup.if_missing == "skip":
-                    kept.append(change._replace(fields={k: v for k, v in change.fields.items() if k != name}))
+                    kept.append(_without(change, {name}))
                 else:
                     message = f"field `{name}`: no `{lookup.object}` has this row's value in `{field}`"
                     rejected.append(Outcome(change.seq, Status.REJECTED, change.id, "lookup_missing", message))
@@ -118,6 +121,10 @@ class Preparation:
 
 def _fields_with(fields: Mapping[str, FieldMapping], write: Write) -> frozenset[str]:
     return frozenset(name for name, mapping in fields.items() if mapping.write is write)
+
+
+def _without(change: Change, names: Collection[str]) -> Change:
+    return change._replace(fields={name: value for name, value in change.fields.items() if name not in names})
 
 
 def _with_field(change: Change, name: str, value: Any) -> Change:

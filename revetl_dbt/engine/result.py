@@ -21,14 +21,17 @@ class RunOptions:
     fail_fast: bool = False
     dry_run: bool = False
     release: frozenset[str] = frozenset()
-    retry: RetryPolicy = RetryPolicy()
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
     journal_dir: Path = Path("target/revetl/journal")
     dbt_invocation_id: str | None = None
 
 
 @dataclass(slots=True)
 class SyncResult:
-    """What became of one sync. `status`: success, partial, error, skipped, noop. `planned` = every row with an outcome, held or not attempted."""
+    """What became of one sync.
+
+    `status`: success, partial, error, skipped, noop. `planned` = every row with an outcome, held or not attempted.
+    """
 
     sync: Sync
     account: Account | None = None

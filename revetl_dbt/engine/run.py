@@ -1,4 +1,5 @@
-"""A run: every selected sync planned, guarded, sent and recorded; destinations side by side, syncs of one destination in order."""
+"""A run: every selected sync planned, guarded, sent and recorded; destinations side by side, syncs of one
+destination in order."""
 
 from __future__ import annotations
 
@@ -34,25 +35,34 @@ class Run:
         self._failed = threading.Event()
 
     def execute(self, syncs: Sequence[Sync], skip: Mapping[str, str]) -> list[SyncResult]:
-        """Run the syncs; `skip` maps names of syncs that do not run to the reason. Results come in the order of `syncs`."""
+        """Run the syncs; `skip` maps names of syncs that do not run to the reason.
+
+        Results come in the order of `syncs`.
+        """
         self._store.prepare()
         # What dbt loaded lives as long as the process: the collector need not go through it again and again.
         gc.freeze()
+        try:
+            results = self._side_by_side(in_order(syncs), skip)
+        finally:
+            gc.unfreeze()
+        return [results[sync.name] for sync in syncs]
+
+    def _side_by_side(self, syncs: Sequence[Sync], skip: Mapping[str, str]) -> dict[str, SyncResult]:
+        """Results by sync name: one thread a destination, the syncs of one destination after each other."""
         results: dict[str, SyncResult] = {}
         by_destination: dict[str, list[Sync]] = {}
-        for sync in in_order(syncs):
+        for sync in syncs:
             by_destination.setdefault(sync.spec.destination, []).append(sync)
 
         def run_destination(own: list[Sync]) -> None:
             for sync in own:
                 results[sync.name] = self._one(sync, skip.get(sync.name))
 
-        if not by_destination:
-            return []
-        with ThreadPoolExecutor(len(by_destination), thread_name_prefix="revetl-sync") as pool:
+        with ThreadPoolExecutor(max(1, len(by_destination)), thread_name_prefix="revetl-sync") as pool:
             for future in [pool.submit(run_destination, own) for own in by_destination.values()]:
                 future.result()
-        return [results[sync.name] for sync in syncs]
+        return results
 
     def _one(self, sync: Sync, skip: str | None) -> SyncResult:
         result = SyncResult(sync)
@@ -112,7 +122,10 @@ class Run:
 
 
 def in_order(syncs: Iterable[Sync]) -> list[Sync]:
-    """Syncs so that what others look up comes first; otherwise as declared. Cycles were refused when the project was loaded."""
+    """Syncs so that what others look up comes first; otherwise as declared.
+
+    Cycles were refused when the project was loaded.
+    """
     pending = list(syncs)
     ordered: list[Sync] = []
     while pending:

@@ -14,7 +14,7 @@ from operator import itemgetter
 import msgspec
 
 from revetl_dbt.destinations.base import Change, DestinationError, Limits, ObjectType, Operation, Outcome, Status
-from revetl_dbt.engine.delivery import Delivery, Interrupted
+from revetl_dbt.engine.delivery import Delivery, InterruptedDeliveryError
 from revetl_dbt.engine.journal import Journal
 from revetl_dbt.engine.mapping import Mapper, Row
 from revetl_dbt.engine.prepare import Preparation
@@ -220,19 +220,20 @@ class Sender:
             self._finished.put(_Crashed(batch, error))
 
     def _deliver(self, batch: Range, operation: Operation, rows: Sequence[Row]) -> _Finished:
-        self._journal.sent(batch, durable=operation not in self._kind.idempotent)
+        harmful = operation not in self._kind.idempotent
+        self._journal.sent(batch, durable=harmful)
         outcomes: list[Outcome] = []
         stopped: DestinationError | None = None
         try:
             outcomes = self._outcomes(batch.op, operation, rows)
-        except Interrupted as stop:
+        except InterruptedDeliveryError as stop:
             outcomes, stopped = stop.outcomes, stop.cause
         finished = _finished(batch, rows, outcomes, stopped)
-        self._journal.done(batch, finished.results)
+        self._journal.done(batch, finished.results, durable=harmful)
         return finished
 
     def _outcomes(self, op: str, operation: Operation, rows: Sequence[Row]) -> list[Outcome]:
-        """Outcomes of rows. Raises Interrupted with those that are known when the destination stops."""
+        """Outcomes of rows. Raises InterruptedDeliveryError with those that are known when the destination stops."""
         known: list[Outcome] = []
         for how, part in self._parts(op, operation, rows):
             partial = op == "update" and how is Operation.UPDATE and self._kind.partial_updates
@@ -240,12 +241,13 @@ class Sender:
             known += refused
             try:
                 known += self._revived(op, how, part, self._sent(how, changes))
-            except Interrupted as stop:
-                raise Interrupted(stop.cause, [*known, *stop.outcomes]) from stop
+            except InterruptedDeliveryError as stop:
+                raise InterruptedDeliveryError(stop.cause, [*known, *stop.outcomes]) from stop
         return known
 
     def _parts(self, op: str, operation: Operation, rows: Sequence[Row]) -> Iterator[tuple[Operation, Sequence[Row]]]:
-        """Rows by how they are sent: one whose match value changed, and whose id is unknown, can only be written as a new record."""
+        """Rows by how they are sent: one whose match value changed, and whose id is unknown, can only be written as
+        a new record."""
         if op != "update" or self._spec.mode is not Mode.UPSERT or operation is Operation.UPSERT:
             yield operation, rows
             return
@@ -263,16 +265,17 @@ class Sender:
             try:
                 changes, outcomes = self._preparation.settle(operation, changes)
             except DestinationError as error:
-                raise Interrupted(error, []) from error
+                raise InterruptedDeliveryError(error, []) from error
         for part in _within(changes, self._kind.operations[operation], outcomes):
             try:
                 outcomes += self._delivery.deliver(operation, part)
-            except Interrupted as stop:
-                raise Interrupted(stop.cause, [*outcomes, *stop.outcomes]) from stop
+            except InterruptedDeliveryError as stop:
+                raise InterruptedDeliveryError(stop.cause, [*outcomes, *stop.outcomes]) from stop
         return outcomes
 
     def _revived(self, op: str, operation: Operation, rows: Sequence[Row], outcomes: list[Outcome]) -> list[Outcome]:
-        """Records that were updated or removed and are not there: deletes are done, upserts are sent again as a whole."""
+        """Records that were updated or removed and are not there: deletes are done, upserts are sent again as a
+        whole."""
         missing = {outcome.seq for outcome in outcomes if outcome.status is Status.MISSING}
         if not missing:
             return outcomes
@@ -290,8 +293,8 @@ class Sender:
             try:
                 # The id that the ledger knows belongs to the record that is gone.
                 return others + refused + self._sent(Operation.UPSERT, [change._replace(id=None) for change in whole])
-            except Interrupted as stop:
-                raise Interrupted(stop.cause, [*others, *refused, *stop.outcomes]) from stop
+            except InterruptedDeliveryError as stop:
+                raise InterruptedDeliveryError(stop.cause, [*others, *refused, *stop.outcomes]) from stop
         reasons = {outcome.seq: outcome for outcome in outcomes}
         return others + [
             reasons[seq]._replace(status=Status.REJECTED, message=reasons[seq].message or "no record matches")

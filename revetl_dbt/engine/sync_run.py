@@ -185,10 +185,8 @@ class SyncRun:
             result.status = "partial"
 
 
-def open_sync(
-    store: Store, sync: Sync, kind: ObjectType, account: Account, *, full_refresh: bool = False, preview: bool = False
-) -> Ledger:
-    """The ledger of a sync, after its columns were checked against the relation. `preview`: with a plan table of its own.
+def check_relation(store: Store, sync: Sync) -> list[tuple[str, str]]:
+    """Name and type of each column of the sync's model.
 
     Raises InputError when the relation is not there or lacks a column.
     """
@@ -205,12 +203,22 @@ def open_sync(
     problems = check_columns(sync, [name for name, _ in columns])
     if problems:
         raise InputError(problems)
+    return columns
+
+
+def open_sync(
+    store: Store, sync: Sync, kind: ObjectType, account: Account, *, full_refresh: bool = False, preview: bool = False
+) -> Ledger:
+    """The ledger of a sync; `preview` gives it a plan table of its own.
+
+    Raises InputError when the relation is not there or lacks a column.
+    """
+    columns = check_relation(store, sync)
     facts = {
         "account_name": account.name or account.id,
         "destination": sync.spec.destination,
-        "destination_type": "",
         "object": sync.spec.object,
-        "model": source.unique_id,
+        "model": sync.source.unique_id,
     }
     state = store.sync_states().get((sync.name, account.id))
     return open_ledger(
@@ -232,8 +240,9 @@ def check_fields(sync: Sync, kind: ObjectType, described: Mapping[str, FieldInfo
         return
     problems: list[Diagnostic] = []
 
-    def problem(code: str, summary: str, field_name: str, **more: str | None) -> None:
-        problems.append(Diagnostic(code, summary, sync.path, sync.line, f"{sync.name}.fields.{field_name}", **more))
+    def problem(code: str, summary: str, name: str, hint: str | None = None) -> None:
+        place = f"{sync.name}.fields.{name}"
+        problems.append(Diagnostic(code, summary, sync.path, sync.line, place, hint=hint))
 
     for name in (*sync.spec.match, *sync.spec.fields):
         info = described.get(name)

@@ -1,6 +1,7 @@
 """Every import of dbt, in one place: opens a project's adapter and renders our macros through it.
 
-The names used here exist from dbt-core 1.8 to 1.12. Importing this module is cheap; opening a session costs about 1.5 s,
+The names used here exist from dbt-core 1.8 to 1.12. Importing this module is cheap; opening a session costs about 1.5
+s,
 most of it dbt's own imports.
 """
 
@@ -36,9 +37,10 @@ class DbtSession:
     """An open adapter with our macros loaded beside the user's own. Connections belong to the calling thread."""
 
     def __init__(self, options: DbtOptions) -> None:
-        """Raises InputError when dbt cannot read the project or profile, WarehouseError when the adapter is not usable."""
+        """Raises InputError when dbt cannot read the project or profile, WarehouseError when the adapter is not
+        usable."""
         self._adapter, self._config, self._error = _boot(options)
-        self._opened = False
+        self.opened = False
 
     @property
     def adapter_type(self) -> str:
@@ -85,12 +87,11 @@ class DbtSession:
         """A value of `settings:` in the profile's output (dbt-duckdb), or None."""
         return (getattr(self._config.credentials, "settings", None) or {}).get(name)
 
-    def open_once(self, statements: Sequence[str]) -> None:
-        """Run statements the first time that this process opens its database, and after each `release`."""
-        if not self._opened:
-            for statement in statements:
-                self._adapter.connections.add_query(statement, auto_begin=False)
-            self._opened = True
+    def open(self, statements: Sequence[str]) -> None:
+        """Run what a freshly opened database needs to be told; `opened` is false before, and after each `release`."""
+        for statement in statements:
+            self._adapter.connections.add_query(statement, auto_begin=False)
+        self.opened = True
 
     def columns(self, database: str | None, schema: str, identifier: str) -> list[tuple[str, str]]:
         """Name and type of each column of a relation, in order; empty when there is no such relation."""
@@ -148,7 +149,7 @@ class DbtSession:
             manager.cleanup_all()
             manager.close_all_connections()
             gc.collect()
-            self._opened = False
+            self.opened = False
 
     def close(self) -> None:
         """Close every connection."""

@@ -91,7 +91,8 @@ class Layout:
         }
 
     def columns_json(self) -> str:
-        """The columns as text, for the table of syncs: what the next run needs to know without asking the engine for types."""
+        """The columns as text, for the table of syncs: what the next run needs to know without asking the engine for
+        types."""
         return json.dumps(
             [[c.name, c.label, c.expression, c.engine_type, c.type.value] for c in (*self.keys, *self.fields)]
         )
@@ -149,7 +150,8 @@ def draft(
 def typed(layout: Layout, shape: dict[str, str], adapter_type: str, text_type: str, macro: Macro) -> Layout:
     """The layout with the engine's types. `shape` maps lower-case column names to type names.
 
-    Values that an engine cannot compare become canonical text, and those that no destination knows (uuid, enum, interval) plain text.
+    Values that an engine cannot compare become canonical text, and those that no destination knows (uuid, enum,
+    interval) plain text.
     """
     from revetl_dbt.warehouse.types import is_text, logical_type
 
@@ -173,7 +175,8 @@ def typed(layout: Layout, shape: dict[str, str], adapter_type: str, text_type: s
 
 
 def restored(layout: Layout, columns_json: str) -> Layout:
-    """The layout with the types that were written down by `columns_json` for the same declaration and the same model columns."""
+    """The layout with the types that were written down by `columns_json` for the same declaration and the same model
+    columns."""
     known = {
         name: (expression, engine_type, kind) for name, _, expression, engine_type, kind in json.loads(columns_json)
     }
@@ -186,7 +189,8 @@ def restored(layout: Layout, columns_json: str) -> Layout:
 
 
 def checksum(layout: Layout, columns: Iterable[tuple[str, str]]) -> str:
-    """A fingerprint of the draft's expressions and of the model's columns and types: while it is the same, so are the types."""
+    """A fingerprint of the draft's expressions and of the model's columns and types: while it is the same, so are
+    the types."""
     parts = [[c.name, c.expression] for c in (*layout.keys, *layout.fields)]
     return hashlib.sha256(json.dumps([parts, sorted(columns)]).encode()).hexdigest()
 

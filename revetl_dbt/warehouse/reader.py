@@ -11,7 +11,7 @@ import msgspec
 
 from revetl_dbt.destinations.base import ColumnType
 
-PAGE_ROWS = 10_000
+PAGE_ROWS = 5_000
 
 Decoder = Callable[[Any], Any]
 
@@ -19,7 +19,8 @@ _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.timezone.utc)
 
 
 def decoder(kind: ColumnType, adapter_type: str) -> Decoder | None:
-    """Turns what a driver delivers for a column (as `revetl_read_column` selects it) into the value that ColumnType promises; None: it is that."""
+    """Turns what a driver delivers for a column (as `revetl_read_column` selects it) into the value that ColumnType
+    promises; None: it is that."""
     duckdb = adapter_type == "duckdb"
     if kind is ColumnType.DECIMAL:
         return _decimal_from_text if duckdb else _decimal

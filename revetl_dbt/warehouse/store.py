@@ -1,4 +1,5 @@
-"""The tables that all syncs share, in the schema `<target schema>_revetl`: who syncs where, runs, leases, known accounts."""
+"""The tables that all syncs share, in the schema `<target schema>_revetl`: who syncs where, runs, leases, known
+accounts."""
 
 from __future__ import annotations
 
@@ -32,9 +33,12 @@ class SyncState:
 
 
 class Store:
-    """The state of a project's syncs in the warehouse. One per process; every method opens the calling thread's connection itself."""
+    """The state of a project's syncs in the warehouse.
 
-    def __init__(self, session: DbtSession, *, notice: Callable[[str], None] = lambda text: None) -> None:
+    One per process; every method opens the calling thread's connection itself.
+    """
+
+    def __init__(self, session: DbtSession, *, notice: Callable[[str], None]) -> None:
         """`notice` is told of waits that a person should know of."""
         self.session = session
         self.schema: str = str(session.variable("revetl_schema", None) or f"{session.schema}_revetl")
@@ -50,7 +54,10 @@ class Store:
 
     @contextmanager
     def connection(self) -> Iterator[None]:
-        """A connection of the calling thread. Waits for a DuckDB file that another process holds. Raises WarehouseError after 30 s."""
+        """A connection of the calling thread.
+
+        Waits for a DuckDB file that another process holds. Raises WarehouseError after 30 s.
+        """
         deadline = time.monotonic() + LOCK_WAIT_SECONDS
         told = False
         while True:
@@ -83,8 +90,8 @@ class Store:
                 self._users -= 1
 
     def _open_session(self) -> None:
-        if self.session.adapter_type == "duckdb":
-            self.session.open_once(self.session.macro("revetl_session_settings", memory_limit=self._memory_limit()))
+        if not self.session.opened:
+            self.session.open(self.session.macro("revetl_session_settings", memory_limit=self._memory_limit()))
 
     def _memory_limit(self) -> str:
         return str(
@@ -106,7 +113,8 @@ class Store:
                 except WarehouseError as error:
                     raise WarehouseError(
                         f"Cannot create the state tables in schema `{self.schema}`: {error}\n"
-                        f"  hint: grant the target's role the right to create it, or name another schema with the dbt variable `revetl_schema`"
+                        "  hint: grant the target's role the right to create it,"
+                        " or name another schema with the dbt variable `revetl_schema`"
                     ) from error
         self._prepared = True
 
@@ -122,7 +130,7 @@ class Store:
         row = {"sync": sync, "account": account, **values, "state_format": FORMAT}
         self.execute(
             [
-                f"delete from {self.tables['revetl_syncs']} where sync = {self.literal(sync)} and account = {self.literal(account)}",
+                f"delete from {self.tables['revetl_syncs']} where {self._of(sync, account)}",
                 self.insert("revetl_syncs", row, "updated_at"),
             ]
         )
@@ -134,7 +142,7 @@ class Store:
 
     def set_plan(self, sync: str, account: str, plan_id: str) -> None:
         """Write down which plan is materialised for a sync."""
-        where = f"sync = {self.literal(sync)} and account = {self.literal(account)}"
+        where = self._of(sync, account)
         self.execute([f"update {self.tables['revetl_syncs']} set plan_id = {self.literal(plan_id)} where {where}"])
 
     def columns(self, database: str | None, schema: str, identifier: str) -> list[tuple[str, str]]:
@@ -143,15 +151,17 @@ class Store:
             return self.session.columns(database, schema, identifier)
 
     def release(self) -> None:
-        """Let other processes have the DuckDB file while nothing is read or written; does nothing while another thread does."""
+        """Let other processes have the DuckDB file while nothing is read or written; does nothing while another
+        thread does."""
         with self._lock:
             if self._users == 0:
                 self.session.release()
 
     def known_account(self, fingerprint: str) -> Account | None:
         """The account that these credentials opened before."""
+        accounts = self.tables["revetl_accounts"]
         rows = self.query(
-            f"select account, account_name, url from {self.tables['revetl_accounts']} where fingerprint = {self.literal(fingerprint)}"
+            f"select account, account_name, url from {accounts} where fingerprint = {self.literal(fingerprint)}"
         )
         return Account(*rows[0]) if rows else None
 
@@ -171,7 +181,7 @@ class Store:
 
     def take_lease(self, sync: str, account: str, run_id: str) -> None:
         """Hold the sync for this run. Raises LeaseHeldError when another run holds it."""
-        where = f"sync = {self.literal(sync)} and account = {self.literal(account)}"
+        where = self._of(sync, account)
         table = self.tables["revetl_leases"]
         with self.connection():
             held = self.session.fetch(f"select run_id, holder from {table} where {where}")
@@ -190,7 +200,8 @@ class Store:
         if not rows or rows[0][0] != run_id:
             _, holder, since, until = rows[0] if rows else (None, "another run", "just now", "soon")
             raise LeaseHeldError(
-                f"Sync `{sync}` is being sent by another run ({holder}, since {since} UTC); its lease ends at {until} UTC unless it is renewed"
+                f"Sync `{sync}` is being sent by another run ({holder}, since {since} UTC);"
+                f" its lease ends at {until} UTC unless it is renewed"
             )
 
     def renew_lease(self, sync: str, account: str, run_id: str) -> None:
@@ -200,7 +211,7 @@ class Store:
         with self.connection():
             self.session.run([self.session.macro("revetl_renew_lease", **arguments, seconds=LEASE_SECONDS)])
             mine = self.session.fetch(
-                f"select 1 from {table} where sync = {self.literal(sync)} and account = {self.literal(account)} and run_id = {self.literal(run_id)}"
+                f"select 1 from {table} where {self._of(sync, account)} and run_id = {self.literal(run_id)}"
             )
         if not mine:
             raise LeaseHeldError(f"The lease of sync `{sync}` was lost to another run; nothing more is sent")
@@ -224,10 +235,15 @@ class Store:
         """Add a finished run of a sync to the history; `started_at` is UTC without zone."""
         self.execute([self.insert("revetl_runs", row, "finished_at")])
 
+    def _of(self, sync: str, account: str) -> str:
+        """The condition that picks a sync's rows."""
+        return f"sync = {self.literal(sync)} and account = {self.literal(account)}"
+
     def insert(self, table: str, row: Mapping[str, Any], now: str) -> str:
         """An insert of one row; column `now` gets the warehouse's clock."""
         names = [*row, now]
-        values = [*(self.literal(value) for value in row.values()), str(self.session.macro("revetl_now"))]
+        literals = self.session.macro("revetl_literals", values=list(row.values()))
+        values = [*literals, str(self.session.macro("revetl_now"))]
         return f"insert into {self.tables[table]} ({', '.join(names)}) values ({', '.join(values)})"
 
     def literal(self, value: Any) -> str:
@@ -268,5 +284,6 @@ def _lock_message(error: str, *, waited: bool) -> str:
         (line.strip() for line in error.splitlines() if "Conflicting lock" in line), "another process holds it"
     )
     if waited:
-        return f"The DuckDB file is still held by another process after {LOCK_WAIT_SECONDS:.0f} s: {detail}\n  hint: close that process and run again"
+        waited_for = f"The DuckDB file is still held by another process after {LOCK_WAIT_SECONDS:.0f} s"
+        return f"{waited_for}: {detail}\n  hint: close that process and run again"
     return f"Waiting for the DuckDB file: {detail}"

@@ -14,11 +14,11 @@ _RULES: tuple[tuple[str, ColumnType], ...] = (
     ),
     (r"^(bool|boolean|logical)$", ColumnType.BOOLEAN),
     (
-        r"^(timestamp with time zone|timestamptz|timestamp_tz|timestamp_ltz|timestampltz|timestamp with local time zone)$",
+        r"^(timestamp with( local)? time zone|timestamptz|timestamp_tz|timestamp_ltz|timestampltz)$",
         ColumnType.TIMESTAMPTZ,
     ),
     (
-        r"^(timestamp|timestamp_.*|timestamp without time zone|datetime|datetime64|timestampntz|smalldatetime|datetime2)$",
+        r"^(timestamp( without time zone)?|timestamp_.*|timestampntz|datetime|datetime2|datetime64|smalldatetime)$",
         ColumnType.TIMESTAMP,
     ),
     (r"^date(32)?$", ColumnType.DATE),
@@ -40,7 +40,10 @@ def is_binary(engine_type: str) -> bool:
 
 
 def logical_type(engine_type: str, adapter_type: str) -> ColumnType:
-    """The logical type of an engine's type name, such as `DECIMAL(18,3)`. What has none of its own (uuid, enum, interval) is text."""
+    """The logical type of an engine's type name, such as `DECIMAL(18,3)`.
+
+    What has none of its own (uuid, enum, interval) is text.
+    """
     name = engine_type.strip().lower()
     if name.endswith("]"):
         return ColumnType.NESTED

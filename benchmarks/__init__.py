@@ -1,0 +1,1 @@
+"""What revetl costs, measured: `python -m benchmarks` prints a table."""
