@@ -8,7 +8,6 @@ from pathlib import Path
 import click
 
 from revetl_dbt.cli.options import Command, log_options, pass_options, project_options
-from revetl_dbt.errors import InputError
 from revetl_dbt.project.options import Options
 
 _DESTINATIONS = """\
@@ -61,22 +60,20 @@ def command(options: Options, model: str | None) -> None:
 
 
 def _write_new(path: Path, text: str) -> Iterator[str]:
+    from revetl_dbt.project.files import writing
     from revetl_dbt.project.yamlfile import shown
 
     try:
-        with path.open("x", encoding="utf-8") as file:
+        with writing(path), path.open("x", encoding="utf-8") as file:
             file.write(text)
     except FileExistsError:
         yield f"Kept {shown(path)}"
-    except OSError as error:
-        raise InputError.single(
-            "file-unwritable", f"Cannot write the file: {error.strerror}", path=shown(path)
-        ) from None
     else:
         yield f"Wrote {shown(path)}: destination `hubspot`, in the sandbox"
 
 
 def _ignore(path: Path, entries: list[str]) -> Iterator[str]:
+    from revetl_dbt.project.files import writing
     from revetl_dbt.project.yamlfile import shown
 
     text = path.read_text(encoding="utf-8") if path.is_file() else ""
@@ -84,5 +81,6 @@ def _ignore(path: Path, entries: list[str]) -> Iterator[str]:
     missing = [entry for entry in entries if entry.strip("/") not in present]
     if missing:
         gap = "" if not text or text.endswith("\n") else "\n"
-        path.write_text(text + gap + "\n".join(missing) + "\n", encoding="utf-8")
+        with writing(path):
+            path.write_text(text + gap + "\n".join(missing) + "\n", encoding="utf-8")
         yield f"Added {', '.join(missing)} to {shown(path)}"

@@ -27,13 +27,15 @@ def command(options: Options, name: str | None, output_dir: Path | None) -> None
     destinations.yml with all installed destination types. In a YAML file, `# yaml-language-server: $schema=FILE` on
     the first line turns completion on.
     """
+    from revetl_dbt.project.files import writing
     from revetl_dbt.spec.schema import schema
 
     if output_dir is not None:
-        output_dir.mkdir(parents=True, exist_ok=True)
         for each in (name,) if name else NAMES:
             path = output_dir / f"{each}.json"
-            path.write_text(json.dumps(schema(each), indent=2) + "\n", encoding="utf-8")
+            with writing(path):
+                output_dir.mkdir(parents=True, exist_ok=True)
+                path.write_text(json.dumps(schema(each), indent=2) + "\n", encoding="utf-8")
             if not options.quiet:
                 click.echo(f"Wrote {path}")
     elif name is None:

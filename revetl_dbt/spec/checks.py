@@ -111,8 +111,8 @@ def _check_match(spec: SyncSpec, subject: str) -> Iterator[Problem]:
         )
     if not spec.key:
         yield Problem(
-            "key-missing",
-            f"`key` is missing in {subject}",
+            "missing-key",
+            f"`key` is empty in {subject}",
             ("key",),
             "the column that identifies a row for ever, such as user_id",
         )

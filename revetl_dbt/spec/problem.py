@@ -31,10 +31,16 @@ class Problem:
     warning: bool = False
 
     def diagnostic(self, place: Place, *prefix: Key) -> Diagnostic:
-        """The problem as it is shown: at a place, its keys below `prefix`."""
-        field = ".".join(str(key) for key in (*prefix, *self.keys))
+        """The problem as it is shown: at a place, its keys below `prefix`, without what looks like a secret."""
         return Diagnostic(
-            self.code, self.summary, place.path, place.line, field or None, self.expected, self.hint, self.warning
+            self.code,
+            _masked(self.summary),
+            place.path,
+            place.line,
+            _masked(dotted((*prefix, *self.keys))) or None,
+            self.expected and _masked(self.expected),
+            self.hint and _masked(self.hint),
+            self.warning,
         )
 
 
@@ -44,15 +50,15 @@ _SECRET_KEYS = re.compile(
 )
 _SECRET_VALUES = re.compile(
     r"""(?x)
-    -----BEGIN[ ]            # a private key
-    | \b(sk|rk|pk)_(live|test)_\w{8}
-    | \bpat-(na|eu|ap)\d?-[0-9a-f-]{8}
-    | \bxox[abeoprs]-\w
+    -----BEGIN[ ][^`]*       # a private key
+    | \b(sk|rk|pk)_(live|test)_\w{8,}
+    | \bpat-(na|eu|ap)\d?-[0-9a-f-]{8,}
+    | \bxox[abeoprs]-[\w-]+
     | \b(AKIA|ASIA)[0-9A-Z]{16}\b
-    | \b(ghp|gho|ghs|github_pat)_\w{16}
-    | \beyJ[\w-]{10,}\.[\w-]{10,}\.   # a JSON web token
-    | ^(Bearer|Basic)\s+\S{8}
-    | \bhooks\.slack\.com/services/\w
+    | \b(ghp|gho|ghs|github_pat)_\w{16,}
+    | \beyJ[\w-]{10,}\.[\w-]{10,}\.[\w-]*   # a JSON web token
+    | \b(Bearer|Basic)\s+[\w+/=.~-]{20,}
+    | \bhooks\.slack\.com/services/[\w/]+
     """
 )
 
@@ -65,6 +71,10 @@ def secret_key(key: Key) -> bool:
 def secret_value(value: Any) -> bool:
     """True when a value has the form of a token or private key."""
     return isinstance(value, str) and _SECRET_VALUES.search(value) is not None
+
+
+def _masked(text: str) -> str:
+    return _SECRET_VALUES.sub("***", text)
 
 
 def dotted(keys: Sequence[Key]) -> str:

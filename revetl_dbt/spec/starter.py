@@ -10,6 +10,7 @@ import yaml
 
 from revetl_dbt.errors import InputError
 from revetl_dbt.nearest import did_you_mean, listed
+from revetl_dbt.project.files import writing
 from revetl_dbt.project.manifest import BLOCK, Manifest, Node
 from revetl_dbt.project.yamlfile import YamlFile, child, entries, shown
 
@@ -88,7 +89,8 @@ def declare(folder: Path, node: Node, block: dict[str, object]) -> Iterator[str]
         path = (folder / node.original_file_path).with_suffix(".yml")
         if not path.exists():
             entry = _dump({"name": node.name, "config": {"meta": {BLOCK: block}}})
-            path.write_text("models:\n" + _item(entry), encoding="utf-8")
+            with writing(path):
+                path.write_text("models:\n" + _item(entry), encoding="utf-8")
             yield f"Wrote {shown(path)}: sync `{name}`"
             return
     else:
@@ -96,7 +98,7 @@ def declare(folder: Path, node: Node, block: dict[str, object]) -> Iterator[str]
         if path.is_file():
             text = _inserted(YamlFile.read(path), node, block)
             if text is not None:
-                with path.open("w", encoding="utf-8", newline="") as file:
+                with writing(path), path.open("w", encoding="utf-8", newline="") as file:
                     file.write(text)
                 yield f"Added sync `{name}` to {shown(path)}"
                 return

@@ -48,7 +48,7 @@ class TestMain:
         ("error", "code", "words"),
         [
             (RevetlError("the warehouse is away"), 1, "the warehouse is away"),
-            (ZeroDivisionError("secret value"), 2, "Unexpected ZeroDivisionError"),
+            (ZeroDivisionError("secret value"), 2, "error[internal]: Unexpected ZeroDivisionError"),
         ],
     )
     def test_errors_end_as_messages(
@@ -363,9 +363,19 @@ models:
     def test_a_model_that_is_not_there(self, bare: Shop) -> None:
         result = revetl("init", "--model", "user")
         assert result.exit_code == 2
+        assert "error[unknown-model]" in result.stderr
         assert "Did you mean `users`?" in result.stderr
         bare.write_models("models: []")
         assert "error[no-model]" in revetl("init").stderr
+
+    def test_what_cannot_be_written(self, bare: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+        def refuse(*_: object, **__: object) -> None:
+            raise PermissionError(13, "Permission denied")
+
+        monkeypatch.setattr(Path, "write_text", refuse)
+        result = revetl("init")
+        assert result.exit_code == 2
+        assert "error[file-unwritable]: Cannot write the file: Permission denied\n  .gitignore" in result.stderr
 
     def test_without_a_manifest(self, bare: Shop) -> None:
         (bare.target / "manifest.json").unlink()

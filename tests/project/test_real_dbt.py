@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,19 @@ def test_a_selection_that_dbt_refuses(options: dict) -> None:
         select_nodes(Project.open(Options(**options)))
     assert error.value.diagnostics[0].code == "selection-invalid"
     assert "nope" in str(error.value) or "state" in str(error.value)
+
+
+def test_selection_needs_dbt(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "dbt.cli.main", None)
+    with pytest.raises(InputError) as error:
+        select_nodes(Project.open(Options(select=("users",))))
+    assert error.value.diagnostics[0].code == "dbt-missing"
+
+
+def test_a_part_of_a_selection_that_chooses_nothing_is_warned_of() -> None:
+    loaded = load(Options(select=("users", "nope")))
+    assert [sync.name for sync in loaded.syncs] == ["users_to_api"]
+    assert "selection-empty" in [item.code for item in loaded.warnings]
 
 
 def test_selections_meet() -> None:

@@ -312,6 +312,25 @@ def test_the_values_of_secrets_are_never_shown(shop: Shop) -> None:
     assert secret not in "".join(item.render() for item in problems)
 
 
+def test_a_secret_in_place_of_a_name_is_never_shown(shop: Shop) -> None:
+    secret = "xoxb-1234-abcd"
+    for block in (
+        f"destination: {secret}\nobject: users",
+        f"destination: api\nobject: {secret}",
+        f"destination: api\n{secret}: 1",
+    ):
+        shop.write_sync(f"{block}\nmatch: {{email: email}}")
+        text = "".join(item.render() for item in shop.problems())
+        assert "error" in text
+        assert "1234" not in text
+
+
+@pytest.mark.parametrize("value", ["Basic Subscription Plan", "sk_test", "token", "pat-a-cake", "eyJ.a.b"])
+def test_a_constant_that_is_no_secret(shop: Shop, value: str) -> None:
+    shop.write_sync(FIELDS + f"plan: {{value: {value}}}")
+    assert shop.problems() == []
+
+
 def test_names_of_syncs(shop: Shop) -> None:
     shop.write_models(USERS.replace("users_to_api", "users-to api"))
     assert shop.problem().code == "name-invalid"
