@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def select_nodes(project: Project) -> tuple[set[str], list[str]]:
-    """The nodes (unique ids) that `--select`, `--exclude` and `--selector` choose, and dbt's warnings.
+    """The nodes (unique ids) that `--select`, `--exclude` and `--selector` choose, and what selected none.
 
     Raises InputError `selection-invalid` with dbt's own words, or `dbt-missing`.
     """
@@ -36,7 +36,7 @@ def select_nodes(project: Project) -> tuple[set[str], list[str]]:
 
     def listen(event: Any) -> None:
         if event.info.name == "NoNodesForSelectionCriteria":
-            warnings.append(str(event.info.msg))
+            warnings.append(f"`{event.data.spec_raw}` selects no enabled node")
 
     with tempfile.TemporaryDirectory() as logs, contextlib.redirect_stdout(printed):
         result = dbtRunner(manifest=manifest, callbacks=[listen]).invoke(_arguments(project, Path(logs)))

@@ -52,11 +52,10 @@ def test_dbt_selects(options: dict, chosen: set[str]) -> None:
     assert not Path("logs/ls").exists()
 
 
-def test_a_selection_of_nothing_is_told_in_dbts_words(capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_selection_of_nothing_is_told(capfd: pytest.CaptureFixture[str]) -> None:
     nodes, warnings = select_nodes(Project.open(Options(select=("nope",))))
     assert nodes == set()
-    assert len(warnings) == 1
-    assert "'nope'" in warnings[0]
+    assert warnings == ["`nope` selects no enabled node"]
     assert capfd.readouterr().out == ""
 
 
