@@ -184,6 +184,13 @@ differences as (
   from {{ s.ledger }} as l
   left join source_rows as s on {{ revetl_dbt.revetl_on_key(s, 's', 'l') }}
   where s._here is null and l._standing = 'sent'
+    {%- if own_match %}
+    {# a record that another row of the model matches is that row's now #}
+    and not exists (
+      select 1 from source_rows as t
+      where {% for field in matches %}{{ ' and ' if not loop.first }}{{ revetl_dbt.revetl_match_value(s, field, 't') }} = {{ revetl_dbt.revetl_match_value(s, field, 'l') }}{% endfor %}
+    )
+    {%- endif %}
   {%- endif %}
 ),
 

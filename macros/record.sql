@@ -13,8 +13,6 @@
       ('status', text), ('model_rows', big), ('planned', big), ('created', big), ('updated', big), ('deleted', big), ('unchanged', big),
       ('invalid', big), ('rejected', big), ('held', big), ('skipped', big), ('not_attempted', big), ('requests', big),
       ('started_at', time), ('finished_at', time), ('message', text), ('dbt_invocation_id', text), ('revetl_version', text)],
-    'revetl_batches': [
-      ('run_id', text), ('sync', text), ('account', text), ('op', text), ('seq_from', big), ('seq_to', big), ('row_count', big), ('rejected', big), ('recorded_at', time)],
     'revetl_outcomes': [
       ('run_id', text), ('sync', text), ('account', text), ('seq', big), ('row_key', text), ('action', text), ('status', text), ('code', text),
       ('message', text), ('destination_id', text), ('attempt', big), ('recorded_at', time)],

@@ -202,7 +202,7 @@ def table_suffix(sync: str, account: str) -> str:
 
 
 def _removal(spec: SyncSpec) -> str | None:
-    if spec.mode not in {Mode.UPSERT, Mode.UPDATE}:
+    if spec.mode in {Mode.APPEND, Mode.DELETE}:
         return None
     return {OnRemoved.KEEP: None, OnRemoved.DELETE: "delete", OnRemoved.ARCHIVE: "delete", OnRemoved.CLEAR: "clear"}[
         spec.on_removed

@@ -18,7 +18,7 @@ from revetl_dbt.warehouse.dbt_api import DbtSession
 
 FORMAT = 1
 LEASE_SECONDS = 120
-SHARED_TABLES = ("revetl_syncs", "revetl_accounts", "revetl_runs", "revetl_batches", "revetl_outcomes", "revetl_leases")
+SHARED_TABLES = ("revetl_syncs", "revetl_accounts", "revetl_runs", "revetl_outcomes", "revetl_leases")
 MEMORY_LIMIT = "100MB"
 LOCK_WAIT_SECONDS = 30.0
 
