@@ -36,9 +36,10 @@ T = TypeVar("T")
 @log_options
 @pass_options
 def command(options: Options) -> int:
-    """Check the project, the connections to the warehouse and the destinations, and the fields of every sync.
+    """Check the connections to the warehouse and the destinations.
 
-    Nothing is sent. Exit code 1 when a check failed.
+    So are the project, its declarations, and the columns and fields of every sync. Nothing is sent. Exit code 1 when a
+    check failed.
     """
     debug = Debug(options)
     with ExitStack() as stack:
@@ -113,7 +114,7 @@ class Debug:
         from revetl_dbt.cli.work import open_store
 
         def connect() -> Store:
-            store = stack.enter_context(open_store(project, profile, self._say))
+            store = stack.enter_context(open_store(project, profile, self._log))
             store.query("select 1")
             return store
 

@@ -39,9 +39,9 @@ EXAMPLES = 5
 @log_options
 @pass_options
 def command(options: Options, limit: int, show_values: bool, output: str, detailed_exitcode: bool) -> int:
-    """Show what a run would create, update and remove, and send nothing.
+    """Show what a run would send.
 
-    The plan is also written to target/revetl/plan.json.
+    Nothing is sent. The plan is also written to target/revetl/plan.json.
     """
     return execute(
         options, limit=limit, show_values=show_values, as_json=output == "json", detailed_exitcode=detailed_exitcode

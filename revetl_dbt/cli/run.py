@@ -47,8 +47,9 @@ STOPPING = "Stopping as soon as the batches in flight are recorded; a second sig
 @log_options
 @pass_options
 def command(options: Options, release: tuple[str, ...], retry_attempts: int, dry_run: bool, show_values: bool) -> int:
-    """Send what changed since each tool last accepted a row.
+    """Send what changed.
 
+    Compares each model with what its destination last accepted, and sends the difference.
     Exit code 1 when something failed, was refused or is held by a guard; 2 when the input is wrong.
     """
     if dry_run:
@@ -82,7 +83,7 @@ def _run(work: Work, release: frozenset[str], retry_attempts: int, *, show_value
         dbt_invocation_id=work.dbt_invocation_id,
     )
     with ExitStack() as stack:
-        stop = stack.enter_context(stopping(lambda: work.notice(STOPPING)))
+        stop = stack.enter_context(stopping(lambda: work.log.notice(STOPPING)))
         store = stack.enter_context(work.store())
         links = stack.enter_context(work.links(store, stop))
         bars = stack.enter_context(_bars(work))

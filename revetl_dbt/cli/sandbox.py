@@ -20,10 +20,10 @@ from revetl_dbt.project.options import Options
 @log_options
 @pass_options
 def command(options: Options, port: int, setup: tuple[str, ...], reset: bool, keep_bodies: bool) -> None:
-    """Run local stand-ins of the destinations until interrupted.
+    """Run local stand-ins of the destinations.
 
-    They listen on the loopback interface only and keep what they receive in target/revetl/sandbox. An output with
-    `sandbox: true` goes there, and starts them by itself where none is running.
+    They run until they are interrupted, listen on the loopback interface only, and keep what they receive in
+    target/revetl/sandbox. An output with `sandbox: true` goes there, and starts them by itself where none is running.
     """
     from revetl_dbt.cli.interrupt import stopping
     from revetl_dbt.cli.work import sandbox_dir, sandbox_setup

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import threading
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from revetl_dbt import __version__
-from revetl_dbt.cli.messages import show_diagnostics
 from revetl_dbt.engine.link import Link, open_links
 from revetl_dbt.errors import Diagnostic, InputError
 from revetl_dbt.nearest import did_you_mean, listed
@@ -20,7 +19,7 @@ from revetl_dbt.project.project import Project
 from revetl_dbt.project.run_results import gate
 from revetl_dbt.project.target import check_connection
 from revetl_dbt.report.console import Redact, header, overview
-from revetl_dbt.report.log import Event, Log
+from revetl_dbt.report.log import Log
 from revetl_dbt.report.redact import Redactor, environment_secrets
 from revetl_dbt.spec.load import Loaded, load
 from revetl_dbt.spec.models import Sync
@@ -41,7 +40,7 @@ class Work:
         log = Log(options, str(uuid.uuid4()))
         header(log, __version__)
         loaded = load(options)
-        show_diagnostics(loaded.warnings, options)
+        log.warnings(loaded.warnings)
         overview(log, loaded.syncs, loaded.profile.target)
         return cls(loaded, log, _skipped(loaded))
 
@@ -64,7 +63,7 @@ class Work:
     @contextmanager
     def store(self) -> Iterator[Store]:
         """The warehouse, open. Raises InputError or WarehouseError."""
-        with open_store(self.loaded.project, self.loaded.profile, self.notice) as store:
+        with open_store(self.loaded.project, self.loaded.profile, self.log) as store:
             yield store
 
     @contextmanager
@@ -76,10 +75,6 @@ class Work:
         state, setup = sandbox_dir(self.loaded.project.target_path), sandbox_setup(self.loaded.project.folder)
         with open_links(outputs, store, state, stop, setup=setup) as links:
             yield links
-
-    def notice(self, text: str) -> None:
-        """Something that a person should know."""
-        self.log.line(Event.Notice, text, "warn")
 
     def named(self, names: Iterable[str], option: str) -> frozenset[str]:
         """Sync names that an option gave. Raises InputError for those that do not exist."""
@@ -117,7 +112,7 @@ class Work:
 
 
 @contextmanager
-def open_store(project: Project, profile: Profile, notice: Callable[[str], None]) -> Iterator[Store]:
+def open_store(project: Project, profile: Profile, log: Log) -> Iterator[Store]:
     """The warehouse, opened through dbt and closed at the end. Raises InputError or WarehouseError."""
     from revetl_dbt.warehouse.dbt_api import DbtOptions, DbtSession
 
@@ -128,8 +123,8 @@ def open_store(project: Project, profile: Profile, notice: Callable[[str], None]
         problem = check_connection(project.manifest, session.adapter_type, session.database, session.schema)
         if problem is not None and not problem.warning:
             raise InputError([problem])
-        show_diagnostics([problem] if problem else [], options)
-        yield Store(session, notice=notice)
+        log.warnings([problem] if problem else [])
+        yield Store(session, notice=log.notice)
     finally:
         session.close()
 

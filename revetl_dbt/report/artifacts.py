@@ -62,14 +62,14 @@ def run_results(
 
 
 def arguments(command: str, options: Options, redact: Callable[[str], str], **own: Any) -> dict[str, Any]:
-    """The options in force, as JSON values without secrets; of variables only the names, as they may hold anything."""
+    """The options in force, as JSON without secrets; of variables only the names, as they may hold anything."""
     values = {field.name: getattr(options, field.name) for field in fields(options)}
     values["vars"] = sorted(options.vars)
     return {"which": command, **{name: _plain(value, redact) for name, value in (values | own).items()}}
 
 
 def prepare_folder(path: Path) -> None:
-    """Make the folder that artifacts and journals go to. Raises InputError `target-unwritable` where that is impossible."""
+    """Make the folder of artifacts and journals. Raises InputError `target-unwritable` where that is impossible."""
     try:
         path.mkdir(parents=True, exist_ok=True)
         probe = path / f".{os.getpid()}.probe"

@@ -77,7 +77,8 @@ class ConsoleReporter:
         now = dt.datetime.now(dt.timezone.utc)
         self.timing[sync.name] = (self.timing.get(sync.name, (now, now))[0], now)
         word, color, status, _ = verdict(result)
-        detail = summary(result) if result.status not in ("skipped", "error") or result.planned else None
+        rows = summary(result) if result.status != "error" or result.planned else None
+        detail = result.message if result.status == "skipped" else rows
         message = f"{word} sync {sync.name}" + (f": {detail}" if detail else "")
         spent = None if result.status == "skipped" else result.seconds
         level = {"red": "error", "yellow": "warn"}.get(color, "info") if status not in ("skipped", "no-op") else "info"
@@ -86,7 +87,7 @@ class ConsoleReporter:
 
     def notice(self, text: str) -> None:
         """Something that a person should know."""
-        self._log.line(Event.Notice, text, "warn")
+        self._log.notice(text)
 
     def _number(self, sync: Sync) -> str:
         with self._lock:
@@ -126,7 +127,7 @@ class ConsoleReporter:
         """What a person should know of a sync that did not go through as a whole; empty when it did."""
         sync = result.sync
         lines = []
-        if result.message and result.status != "noop":
+        if result.message and result.status != "skipped":
             lines += [f"  {line}" for line in self._redact(sync, result.message).splitlines()]
         lines += self._refusals(result)
         if result.invalid:
@@ -140,7 +141,7 @@ class ConsoleReporter:
             lines.append(f"  {plural(result.not_attempted, 'change')} not attempted; the next run sends them")
         if not lines:
             return []
-        title = {"error": "Failure", "partial": "Partial success", "skipped": "Skipped"}.get(result.status, "Warning")
+        title = {"error": "Failure", "partial": "Partial success"}.get(result.status, "Warning")
         return [f"{title} in sync {sync.name}{_place(sync)}", *lines]
 
     def _refusals(self, result: SyncResult) -> list[str]:

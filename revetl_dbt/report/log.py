@@ -11,12 +11,14 @@ import json
 import os
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import asdict
 from enum import Enum
 from typing import Any
 
 import click
 
+from revetl_dbt.errors import Diagnostic
 from revetl_dbt.project.options import Options
 
 LEVELS = ("debug", "info", "warn", "error", "none")
@@ -34,6 +36,7 @@ class Event(Enum):
     SyncProgress = "R012"
     SyncFinished = "R013"
     Notice = "R020"
+    Warning = "R021"
     RunFinished = "R030"
     RunSummary = "R031"
     SyncProblem = "R032"
@@ -74,6 +77,18 @@ class Log:
             text = "\n".join(f"{stamp}  {part}".rstrip() for part in message.split("\n"))
         with self._lock:
             self._write(text)
+
+    def warnings(self, diagnostics: Iterable[Diagnostic]) -> None:
+        """What is doubtful in the input."""
+        for item in diagnostics:
+            head, _, rest = item.render().partition("\n")
+            message = click.style(head, fg="yellow") + (f"\n{rest}" if rest else "")
+            known = {name: value for name, value in asdict(item).items() if value is not None}
+            self.line(Event.Warning, message, "warn", **known)
+
+    def notice(self, text: str) -> None:
+        """Something that a person should know."""
+        self.line(Event.Notice, text, "warn")
 
     def gap(self) -> None:
         """An empty line, for people only."""

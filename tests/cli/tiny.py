@@ -71,6 +71,7 @@ models:
               tiny_id: {sql: "cast(id as varchar)"}
               seats: seats
             on_removed: archive
+            rejected: {max_attempts: 2}
           people_to_api:
             destination: api
             object: people
@@ -83,6 +84,9 @@ models:
             match: {id: id}
             fields: {name: full_name}
             enabled: false
+    columns:
+      - name: id
+        data_tests: [unique, not_null]
   - name: repeated
     config:
       materialized: table
@@ -91,7 +95,7 @@ models:
           repeated_to_api: {destination: api, object: people, match: {id: id}, fields: {name: id}}
     columns:
       - name: id
-        data_tests: [unique]
+        data_tests: [unique, not_null]
 """,
 }
 
