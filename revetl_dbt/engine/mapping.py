@@ -47,6 +47,7 @@ class Mapper:
         self._matches = [field for field in self._fields if field.column.match]
         others = [field for field in self._fields if not field.column.match]
         self._creating = self._compile(others)
+        self._cleared = _Loop(self._keys, self._matches, [f for f in others if f.column.write is Write.ALWAYS], ())
         self._whole = self._compile([field for field in others if field.written_later])
         self._partial: dict[Row, _Loop] = {}
 
@@ -68,6 +69,10 @@ class Mapper:
             rejected += bad
         return changes, rejected
 
+    def cleared(self, rows: Sequence[Row]) -> tuple[list[Change], list[Outcome]]:
+        """The changes that empty the fields of rows, but for those that are not ours alone to write."""
+        return self._cleared.run(rows)
+
     def _changed(self, flags: Row) -> _Loop:
         """Sends the fields that rows with these flags have changed: a match field among them."""
         if flags[0] is None:
@@ -78,7 +83,7 @@ class Mapper:
         return self._partial[flags]
 
     def _compile(self, fields: Sequence[_Value]) -> _Loop:
-        return _Loop(self._keys, self._matches, fields)
+        return _Loop(self._keys, self._matches, fields, [field for field in fields if field.column.skip_null])
 
 
 class _Value:
@@ -116,11 +121,13 @@ class _Value:
 
 
 class _Loop:
-    """The compiled loop for one set of fields."""
+    """The compiled loop for one set of fields, of which `skipped` are left out of a record when they are null."""
 
-    def __init__(self, keys: Sequence[_Value], matches: Sequence[_Value], fields: Sequence[_Value]) -> None:
+    def __init__(
+        self, keys: Sequence[_Value], matches: Sequence[_Value], fields: Sequence[_Value], skipped: Sequence[_Value]
+    ) -> None:
         self._checked = [*matches, *fields]
-        self._skipped = [field for field in fields if field.column.skip_null]
+        self._skipped = skipped
         names: dict[str, Any] = {"new": tuple.__new__, "Change": Change}
         key = "".join(f"{value.source(names)}, " for value in keys)
         match, record = (

@@ -237,7 +237,12 @@ class Sender:
         known: list[Outcome] = []
         for how, part in self._parts(op, operation, rows):
             partial = op == "update" and how is Operation.UPDATE and self._kind.partial_updates
-            changes, refused = self._mapper.changes(part, creating=op == "create", partial=partial)
+            if op == "clear":
+                changes, refused = self._mapper.cleared(part)
+            else:
+                # An upsert may create: what is only written then is taken out again when the record is there.
+                creating = op == "create" or how is Operation.UPSERT
+                changes, refused = self._mapper.changes(part, creating=creating, partial=partial)
             known += refused
             try:
                 known += self._revived(op, how, part, self._sent(how, changes))
@@ -364,20 +369,22 @@ def _batches(pages: Iterator[list[Row]], size: int) -> Iterator[list[Row]]:
 
 
 def _within(changes: Sequence[Change], limits: Limits, outcomes: list[Outcome]) -> Iterator[Sequence[Change]]:
-    """Parts that stay below the byte limit; a record that exceeds it by itself gets its rejection in `outcomes`."""
-    if limits.bytes is None:
-        if changes:
-            yield changes
-        return
+    """Parts within the limits; a record that exceeds the bytes by itself gets its rejection in `outcomes`."""
+    for start in range(0, len(changes), limits.records):
+        part = changes[start : start + limits.records]
+        yield from [part] if limits.bytes is None else _within_bytes(part, limits.bytes, outcomes)
+
+
+def _within_bytes(changes: Sequence[Change], limit: int, outcomes: list[Outcome]) -> Iterator[Sequence[Change]]:
     part: list[Change] = []
     filled = 0
     for change in changes:
         size = len(msgspec.json.encode([change.match, change.fields], enc_hook=str))
-        if size > limits.bytes:
-            message = f"the record takes {size} bytes, and a request may hold {limits.bytes}"
+        if size > limit:
+            message = f"the record takes {size} bytes, and a request may hold {limit}"
             outcomes.append(Outcome(change.seq, Status.REJECTED, change.id, "record_too_large", message))
             continue
-        if part and filled + size > limits.bytes:
+        if part and filled + size > limit:
             yield part
             part, filled = [], 0
         part.append(change)

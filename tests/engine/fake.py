@@ -85,8 +85,8 @@ def people(
 class Fake(Destination):
     """One object, `people`: records by match value, each with an id, unique by match value.
 
-    `tells_ids`: outcomes carry ids, and a change with an id finds its record by it. Checked at every write: batches are
-    within limits, and no key is twice in a batch or in two batches in flight.
+    `tells_ids`: outcomes carry ids, and a change with an id, unless it is an upsert, finds its record by it. Checked at
+    every write: batches are within limits, and no key is twice in a batch or in two batches in flight.
     """
 
     type: ClassVar[str] = "fake"
@@ -194,7 +194,7 @@ class Fake(Destination):
             self.events.append(change)
             return Outcome(change.seq, Status.CREATED, self._told(f"e{next(self._ids)}"))
         match = tuple(change.match.values())
-        at = self._find(change, match)
+        at = self._find(operation, change, match)
         if operation in (Operation.DELETE, Operation.ARCHIVE):
             if at is None:
                 return Outcome(change.seq, Status.MISSING)
@@ -206,8 +206,8 @@ class Fake(Destination):
             return Outcome(change.seq, Status.REJECTED, None, "conflict", "there is one already")
         return self._put(change, match, at)
 
-    def _find(self, change: Change, match: tuple[Any, ...]) -> tuple[Any, ...] | None:
-        if self.tells_ids and change.id is not None:
+    def _find(self, operation: Operation, change: Change, match: tuple[Any, ...]) -> tuple[Any, ...] | None:
+        if self.tells_ids and change.id is not None and operation is not Operation.UPSERT:
             return next((at for at, record in self.records.items() if record.id == change.id), None)
         return match if match in self.records else None
 
