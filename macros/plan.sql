@@ -182,10 +182,10 @@ judged as (
 ),
 
 differences as (
-  {# rows of the model that the destination does not have as they are #}
+  {# rows of the model that the destination does not have as they are, and rows that cannot go #}
   select
-    case when l.{{ first_key }} is null then '{{ s.first_op }}' else '{{ s.later_op }}' end as _op,
-    cast(null as {{ dbt.type_string() }}) as _reason,
+    case when s._invalid is not null then 'invalid' when l.{{ first_key }} is null then '{{ s.first_op }}' else '{{ s.later_op }}' end as _op,
+    s._invalid as _reason,
     l._destination_id,
     {%- for word in range(s.words) %}
     case when l.{{ first_key }} is not null and l._standing = '{{ s.standing }}' then cast(
@@ -201,8 +201,7 @@ differences as (
     {%- endfor %}
   from judged as s
   left join {{ s.ledger }} as l on {{ revetl_dbt.revetl_on_key(s, 's', 'l') }}
-  where s._invalid is null
-    and (l.{{ first_key }} is null or {{ revetl_dbt.revetl_row_differs(s, 's', 'l') }})
+  where s._invalid is not null or l.{{ first_key }} is null or {{ revetl_dbt.revetl_row_differs(s, 's', 'l') }}
   {%- if s.removed %}
 
   union all
@@ -256,24 +255,6 @@ changes as (
     {%- for field in s.fields %}
     and not ({{ revetl_dbt.revetl_differs('d.' ~ field.name, 'r.' ~ field.name) }})
     {%- endfor %}
-
-  union all
-  select
-    'invalid',
-    s._invalid,
-    0,
-    cast(null as {{ dbt.type_string() }}),
-    {%- for word in range(s.words) %}
-    cast(null as {{ dbt.type_bigint() }}),
-    {%- endfor %}
-    {%- for key in s.key_columns %}
-    s.{{ key.name }},
-    {%- endfor %}
-    {%- for field in s.fields %}
-    s.{{ field.name }}{{ ',' if not loop.last }}
-    {%- endfor %}
-  from judged as s
-  where s._invalid is not null
 )
 {% endmacro %}
 

@@ -21,8 +21,10 @@ from pathlib import Path
 class Diagnostic:
     """One problem in the user's input.
 
-    `code` is the stable name of the kind of problem (see docs/reference/errors.md), `summary` says what is wrong, `path` and
-    `line` (from 1) where, `field` the dotted path inside the file, `expected` what would be right, `hint` how to get there.
+    `code` is the stable name of the kind of problem (see docs/reference/errors.md), `summary` says what is wrong,
+    `path` and
+    `line` (from 1) where, `field` the dotted path inside the file, `expected` what would be right, `hint` how to get
+    there.
     """
 
     code: str

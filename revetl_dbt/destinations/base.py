@@ -24,7 +24,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Annotated, Any, ClassVar, NamedTuple, Protocol
+from typing import Annotated, Any, ClassVar, NamedTuple, Protocol, overload
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, WithJsonSchema
 from typing_extensions import Self
@@ -107,6 +107,33 @@ class Outcome(NamedTuple):
     id: str | None = None
     code: str | None = None
     message: str | None = None
+
+
+class AllAlike(Sequence[Outcome]):
+    """The outcomes of a batch of which every change came to the same accepted status, none with an id.
+
+    A connector may return it in place of a list: a vendor that takes whole batches costs nothing for each record then.
+    """
+
+    __slots__ = ("changes", "status")
+
+    def __init__(self, changes: Sequence[Change], status: Status) -> None:
+        self.changes = changes
+        self.status = status
+
+    def __len__(self) -> int:
+        return len(self.changes)
+
+    @overload
+    def __getitem__(self, index: int) -> Outcome: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Outcome]: ...
+
+    def __getitem__(self, index: int | slice) -> Outcome | Sequence[Outcome]:
+        if isinstance(index, slice):
+            return AllAlike(self.changes[index], self.status)
+        return Outcome(self.changes[index].seq, self.status)
 
 
 class ColumnType(str, Enum):

@@ -22,7 +22,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import repeat
 from typing import Annotated, Any, ClassVar, Literal
 from urllib.parse import quote, urlsplit
 
@@ -34,6 +33,7 @@ from typing_extensions import Self
 
 from revetl_dbt.destinations.base import (
     Account,
+    AllAlike,
     Batch,
     Change,
     ColumnType,
@@ -499,7 +499,7 @@ def _outcomes(config: Results | None, batch: Batch, response: requests.Response)
     if config is None:
         if response.status_code == 201 and len(batch.changes) == 1:
             done = Status.CREATED
-        return list(map(Outcome, [change[0] for change in batch.changes], repeat(done)))
+        return AllAlike(batch.changes, done)
     return _Reader(config, done).read(batch.changes, decode_json(response))
 
 

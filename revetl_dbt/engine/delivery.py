@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from revetl_dbt.destinations.base import (
+    AllAlike,
     Batch,
     BatchRejectedError,
     Change,
@@ -67,14 +68,17 @@ class Delivery:
         self._namespace = namespace
         self._policy = policy
 
-    def deliver(self, operation: Operation, changes: Sequence[Change]) -> list[Outcome]:
+    def deliver(self, operation: Operation, changes: Sequence[Change]) -> Sequence[Outcome]:
         """Exactly one final outcome a change, no RETRY among them.
 
         Raises InterruptedDeliveryError when the destination stops.
         """
         outcomes: list[Outcome] = []
         try:
-            self._deliver(operation, changes, outcomes)
+            answered = self._attempt(operation, changes)
+            if isinstance(answered, AllAlike):
+                return answered
+            self._settle(operation, changes, answered, outcomes)
         except InterruptedDeliveryError as stop:
             known = [outcome for outcome in stop.outcomes if outcome.status is not Status.RETRY]
             raise InterruptedDeliveryError(stop.cause, [*outcomes, *known]) from stop
@@ -82,28 +86,27 @@ class Delivery:
             raise InterruptedDeliveryError(error, outcomes) from error
         return outcomes
 
-    def _deliver(self, operation: Operation, changes: Sequence[Change], outcomes: list[Outcome]) -> None:
+    def _settle(
+        self, operation: Operation, changes: Sequence[Change], answered: Sequence[Outcome], outcomes: list[Outcome]
+    ) -> None:
+        """Add final outcomes to `outcomes`, sending again what is not settled by what was answered."""
         # What may have been accepted is sent again too where that does no harm.
         unsettled = {Status.RETRY, Status.UNKNOWN} if operation in self._kind.idempotent else {Status.RETRY}
-        pending = list(changes)
-        failures = 0
-        while pending:
-            again: dict[int, Outcome] = {}
-            for outcome in self._attempt(operation, pending):
-                if outcome.status in unsettled:
-                    again[outcome.seq] = outcome
-                else:
-                    outcomes.append(outcome)
+        pending, failures = list(changes), 0
+        while True:
+            again = {outcome.seq: outcome for outcome in answered if outcome.status in unsettled}
+            outcomes += [outcome for outcome in answered if outcome.seq not in again]
             pending = [change for change in pending if change.seq in again]
-            if not pending:
-                break
             failures += 1
+            if not pending:
+                return
             if failures >= self._policy.attempts:
                 outcomes += [again[change.seq]._replace(status=Status.REJECTED) for change in pending]
-                break
+                return
             self._pacer.wait(self._policy.delay(failures))
+            answered = self._attempt(operation, pending)
 
-    def _attempt(self, operation: Operation, changes: Sequence[Change]) -> list[Outcome]:
+    def _attempt(self, operation: Operation, changes: Sequence[Change]) -> Sequence[Outcome]:
         """Outcomes of a batch, RETRY included; a batch that is refused because of some of its records is halved."""
         try:
             return self._accounted(operation, changes, self._written(operation, changes))
@@ -118,11 +121,11 @@ class Delivery:
         middle = len(changes) // 2
         first = self._attempt(operation, changes[:middle])
         try:
-            return first + self._attempt(operation, changes[middle:])
+            return [*first, *self._attempt(operation, changes[middle:])]
         except InterruptedDeliveryError as stop:
             raise InterruptedDeliveryError(stop.cause, [*first, *stop.outcomes]) from stop
 
-    def _written(self, operation: Operation, changes: Sequence[Change]) -> list[Outcome]:
+    def _written(self, operation: Operation, changes: Sequence[Change]) -> Sequence[Outcome]:
         """The connector's answer, after as many tries as the policy allows.
 
         Raises what cannot be helped by trying again.
@@ -133,7 +136,8 @@ class Delivery:
         failures = 0
         while True:
             try:
-                return list(self._destination.write(batch))
+                answered = self._destination.write(batch)
+                return answered if isinstance(answered, AllAlike) else list(answered)
             except UnauthorizedError:
                 if renewed or not self._destination.renew():
                     raise
@@ -164,9 +168,13 @@ class Delivery:
         else:
             self._pacer.wait(delay)
 
-    def _accounted(self, operation: Operation, changes: Sequence[Change], answered: Sequence[Outcome]) -> list[Outcome]:
+    def _accounted(
+        self, operation: Operation, changes: Sequence[Change], answered: Sequence[Outcome]
+    ) -> Sequence[Outcome]:
         """Exactly one outcome a change: what the vendor did not answer for is unknown, and sent again where that
         does no harm."""
+        if isinstance(answered, AllAlike) and answered.changes is changes and answered.status.accepted:
+            return answered
         if list(map(seq_of, answered)) == list(map(seq_of, changes)):
             return list(answered)
         by_seq = {outcome.seq: outcome for outcome in answered}

@@ -13,7 +13,16 @@ from operator import itemgetter
 
 import msgspec
 
-from revetl_dbt.destinations.base import Change, DestinationError, Limits, ObjectType, Operation, Outcome, Status
+from revetl_dbt.destinations.base import (
+    AllAlike,
+    Change,
+    DestinationError,
+    Limits,
+    ObjectType,
+    Operation,
+    Outcome,
+    Status,
+)
 from revetl_dbt.engine.delivery import Delivery, InterruptedDeliveryError
 from revetl_dbt.engine.journal import Journal
 from revetl_dbt.engine.mapping import Mapper, Row
@@ -222,7 +231,7 @@ class Sender:
     def _deliver(self, batch: Range, operation: Operation, rows: Sequence[Row]) -> _Finished:
         harmful = operation not in self._kind.idempotent
         self._journal.sent(batch, durable=harmful)
-        outcomes: list[Outcome] = []
+        outcomes: Sequence[Outcome] = []
         stopped: DestinationError | None = None
         try:
             outcomes = self._outcomes(batch.op, operation, rows)
@@ -232,9 +241,9 @@ class Sender:
         self._journal.done(batch, finished.results, durable=harmful)
         return finished
 
-    def _outcomes(self, op: str, operation: Operation, rows: Sequence[Row]) -> list[Outcome]:
+    def _outcomes(self, op: str, operation: Operation, rows: Sequence[Row]) -> Sequence[Outcome]:
         """Outcomes of rows. Raises InterruptedDeliveryError with those that are known when the destination stops."""
-        known: list[Outcome] = []
+        known: Sequence[Outcome] = []
         for how, part in self._parts(op, operation, rows):
             partial = op == "update" and how is Operation.UPDATE and self._kind.partial_updates
             if op == "clear":
@@ -243,9 +252,9 @@ class Sender:
                 # An upsert may create: what is only written then is taken out again when the record is there.
                 creating = op == "create" or how is Operation.UPSERT
                 changes, refused = self._mapper.changes(part, creating=creating, partial=partial)
-            known += refused
+            known = _joined(known, refused)
             try:
-                known += self._revived(op, how, part, self._sent(how, changes))
+                known = _joined(known, self._revived(op, how, part, self._sent(how, changes)))
             except InterruptedDeliveryError as stop:
                 raise InterruptedDeliveryError(stop.cause, [*known, *stop.outcomes]) from stop
         return known
@@ -264,23 +273,28 @@ class Sender:
         if rows:
             yield operation, rows
 
-    def _sent(self, operation: Operation, changes: Sequence[Change]) -> list[Outcome]:
-        outcomes: list[Outcome] = []
+    def _sent(self, operation: Operation, changes: Sequence[Change]) -> Sequence[Outcome]:
+        settled: list[Outcome] = []
         if self._preparation.needed and operation not in (Operation.DELETE, Operation.ARCHIVE):
             try:
-                changes, outcomes = self._preparation.settle(operation, changes)
+                changes, settled = self._preparation.settle(operation, changes)
             except DestinationError as error:
                 raise InterruptedDeliveryError(error, []) from error
-        for part in _within(changes, self._kind.operations[operation], outcomes):
+        outcomes: Sequence[Outcome] = []
+        for part in _within(changes, self._kind.operations[operation], settled):
             try:
-                outcomes += self._delivery.deliver(operation, part)
+                outcomes = _joined(outcomes, self._delivery.deliver(operation, part))
             except InterruptedDeliveryError as stop:
-                raise InterruptedDeliveryError(stop.cause, [*outcomes, *stop.outcomes]) from stop
-        return outcomes
+                raise InterruptedDeliveryError(stop.cause, [*settled, *outcomes, *stop.outcomes]) from stop
+        return _joined(outcomes, settled)
 
-    def _revived(self, op: str, operation: Operation, rows: Sequence[Row], outcomes: list[Outcome]) -> list[Outcome]:
+    def _revived(
+        self, op: str, operation: Operation, rows: Sequence[Row], outcomes: Sequence[Outcome]
+    ) -> Sequence[Outcome]:
         """Records that were updated or removed and are not there: deletes are done, upserts are sent again as a
         whole."""
+        if isinstance(outcomes, AllAlike):
+            return outcomes
         missing = {outcome.seq for outcome in outcomes if outcome.status is Status.MISSING}
         if not missing:
             return outcomes
@@ -297,7 +311,8 @@ class Sender:
             whole, refused = self._mapper.changes(gone, creating=True, partial=False)
             try:
                 # The id that the ledger knows belongs to the record that is gone.
-                return others + refused + self._sent(Operation.UPSERT, [change._replace(id=None) for change in whole])
+                again = self._sent(Operation.UPSERT, [change._replace(id=None) for change in whole])
+                return [*others, *refused, *again]
             except InterruptedDeliveryError as stop:
                 raise InterruptedDeliveryError(stop.cause, [*others, *refused, *stop.outcomes]) from stop
         reasons = {outcome.seq: outcome for outcome in outcomes}
@@ -340,8 +355,10 @@ _BY_OPERATION = {"create": "created", "update": "updated", "clear": "updated", "
 def _finished(
     batch: Range, rows: Sequence[Row], outcomes: Sequence[Outcome], stopped: DestinationError | None
 ) -> _Finished:
-    counts = Counter(map(itemgetter(1), outcomes))
     results: list[Result] = []
+    if isinstance(outcomes, AllAlike) and stopped is None:
+        return _Finished(batch, Counter({outcomes.status: len(outcomes)}), results)
+    counts = Counter(map(itemgetter(1), outcomes))
     if stopped is None and all(status.accepted for status in counts) and not any(map(itemgetter(2), outcomes)):
         return _Finished(batch, counts, results)
     known_ids = {row[0]: row[1] for row in rows}
@@ -354,6 +371,13 @@ def _finished(
         answered = {outcome.seq for outcome in outcomes}
         results += [Result(row[0], "not_attempted", None, None, None) for row in rows if row[0] not in answered]
     return _Finished(batch, counts, results, stopped)
+
+
+def _joined(first: Sequence[Outcome], second: Sequence[Outcome]) -> Sequence[Outcome]:
+    """Both, without going through them where one is empty."""
+    if not first or not second:
+        return first or second
+    return [*first, *second]
 
 
 def _batches(pages: Iterator[list[Row]], size: int) -> Iterator[list[Row]]:
