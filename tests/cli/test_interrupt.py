@@ -1,0 +1,37 @@
+"""What SIGINT and SIGTERM do."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from revetl_dbt.cli.interrupt import stopping
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_first_signal_asks_to_stop_and_handlers_are_put_back(number: signal.Signals) -> None:
+    told: list[str] = []
+    former = signal.getsignal(number)
+    with stopping(lambda: told.append("stopping")) as stop:
+        assert not stop.is_set()
+        os.kill(os.getpid(), number)
+        assert stop.wait(5)
+    assert told == ["stopping"]
+    assert signal.getsignal(number) is former
+
+
+def test_the_second_signal_ends_the_process_at_once() -> None:
+    code = """
+import os, signal
+from revetl_dbt.cli.interrupt import stopping
+with stopping(lambda: print("stopping", flush=True)):
+    os.kill(os.getpid(), signal.SIGTERM)
+    os.kill(os.getpid(), signal.SIGINT)
+    print("still here")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (1, "stopping\n")
