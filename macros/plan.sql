@@ -298,6 +298,18 @@ order by {{ revetl_dbt.revetl_seq() }}
 {% endmacro %}
 
 
+{#
+  The same page with each record as one JSON text, where the engine can write it: number, destination id, record. `names` are the fields' names in the
+  record. A record is null when a value of it has no representation in JSON.
+#}
+{% macro revetl_json_page(s, op, names, seq_from, seq_to) %}
+select {{ revetl_dbt.revetl_seq() }}, _destination_id, {{ revetl_dbt.revetl_json_record(s, names) }}
+from {{ s.plan }}
+where _op = '{{ op }}' and {{ revetl_dbt.revetl_seq() }} > {{ seq_from }} and {{ revetl_dbt.revetl_seq() }} <= {{ seq_to }}
+order by {{ revetl_dbt.revetl_seq() }}
+{% endmacro %}
+
+
 {# The first rows of the plan with the values that the ledger has for them, for a person to look at. #}
 {% macro revetl_plan_sample(s, limit_each) %}
 select * from (

@@ -80,6 +80,17 @@ class Change(NamedTuple):
     id: str | None = None
 
 
+class Rendered(NamedTuple):
+    """One record to write that the warehouse has written as JSON text, match fields included."""
+
+    seq: int
+    id: str | None
+    record: str
+
+
+Sendable = Change | Rendered
+
+
 @dataclass(frozen=True, slots=True)
 class Batch:
     """Changes for one object and operation, within the limits; `namespace` is unique to sync and account."""
@@ -117,7 +128,7 @@ class AllAlike(Sequence[Outcome]):
 
     __slots__ = ("changes", "status")
 
-    def __init__(self, changes: Sequence[Change], status: Status) -> None:
+    def __init__(self, changes: Sequence[Sendable], status: Status) -> None:
         self.changes = changes
         self.status = status
 
@@ -396,6 +407,14 @@ class Destination(ABC):
 
         Raises a DestinationError when the batch failed as a whole.
         """
+
+    def takes_json(self, object: str, operation: Operation) -> bool:  # noqa: A002, ARG002
+        """True when `write_json` writes the same as `write` would: records of typed values, without vendor encoding."""
+        return False
+
+    def write_json(self, object: str, operation: Operation, records: Sequence[Rendered]) -> Iterable[Outcome]:  # noqa: A002
+        """As `write`, for records that are JSON text already. Only where `takes_json`."""
+        raise NotImplementedError(f"{self.type} does not take records as JSON text")
 
     def read(self, object: str, match: str, values: Sequence[Any], fields: Sequence[str]) -> Iterable[Found]:  # noqa: A002
         """The records whose field `match` has one of `values` (encoded, at most 100). Only where `reads`."""

@@ -46,6 +46,7 @@ from revetl_dbt.destinations.base import (
     ObjectType,
     Operation,
     Outcome,
+    Rendered,
     Status,
     UnknownOutcomeError,
 )
@@ -380,6 +381,22 @@ class Http(HttpDestination):
         if not 200 <= status < 300:
             raise self.error(response)
         return _outcomes(operation.response, batch, response)
+
+    def takes_json(self, object: str, operation: Operation) -> bool:  # noqa: A002 - the field's own word
+        item: OperationConfig = self.config.objects[object].operations[operation]
+        plain = not (item.placeholders or item.nest or item.id_field or item.idempotency_field or item.idempotency_key)
+        return plain and item.response is None and item.kind in ("array", "ndjson")
+
+    def write_json(self, object: str, operation: Operation, records: Sequence[Rendered]) -> Iterable[Outcome]:  # noqa: A002
+        item: OperationConfig = self.config.objects[object].operations[operation]
+        lines = item.kind == "ndjson"
+        text = ("\n" if lines else ",").join([record.record for record in records])
+        body = text.encode() if lines else f"[{text}]".encode()
+        if item.envelope:
+            body = to_json({**item.constants, item.envelope: msgspec.Raw(body)})
+        headers = {"Content-Type": "application/x-ndjson" if lines else "application/json", **item.headers}
+        self.request(item.method, item.path, data=body, headers=headers)
+        return AllAlike(records, _DONE[operation])
 
     def _refusal(self, response: requests.Response) -> str:
         """The vendor's message: at the configured path, or where RFC 9457 puts it; otherwise the status line."""

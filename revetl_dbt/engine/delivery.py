@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import random
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 from revetl_dbt.destinations.base import (
     AllAlike,
@@ -20,7 +21,9 @@ from revetl_dbt.destinations.base import (
     Outcome,
     QuotaExhaustedError,
     RateLimitedError,
+    Rendered,
     RetryableError,
+    Sendable,
     Status,
     UnauthorizedError,
     UnknownOutcomeError,
@@ -68,7 +71,11 @@ class Delivery:
         self._namespace = namespace
         self._policy = policy
 
-    def deliver(self, operation: Operation, changes: Sequence[Change]) -> Sequence[Outcome]:
+    def takes_json(self, operation: Operation) -> bool:
+        """True when records may be `Rendered` for this operation."""
+        return self._destination.takes_json(self._kind.name, operation)
+
+    def deliver(self, operation: Operation, changes: Sequence[Sendable]) -> Sequence[Outcome]:
         """Exactly one final outcome a change, no RETRY among them.
 
         Raises InterruptedDeliveryError when the destination stops.
@@ -87,7 +94,7 @@ class Delivery:
         return outcomes
 
     def _settle(
-        self, operation: Operation, changes: Sequence[Change], answered: Sequence[Outcome], outcomes: list[Outcome]
+        self, operation: Operation, changes: Sequence[Sendable], answered: Sequence[Outcome], outcomes: list[Outcome]
     ) -> None:
         """Add final outcomes to `outcomes`, sending again what is not settled by what was answered."""
         # What may have been accepted is sent again too where that does no harm.
@@ -106,7 +113,7 @@ class Delivery:
             self._pacer.wait(self._policy.delay(failures))
             answered = self._attempt(operation, pending)
 
-    def _attempt(self, operation: Operation, changes: Sequence[Change]) -> Sequence[Outcome]:
+    def _attempt(self, operation: Operation, changes: Sequence[Sendable]) -> Sequence[Outcome]:
         """Outcomes of a batch, RETRY included; a batch that is refused because of some of its records is halved."""
         try:
             return self._accounted(operation, changes, self._written(operation, changes))
@@ -125,18 +132,17 @@ class Delivery:
         except InterruptedDeliveryError as stop:
             raise InterruptedDeliveryError(stop.cause, [*first, *stop.outcomes]) from stop
 
-    def _written(self, operation: Operation, changes: Sequence[Change]) -> Sequence[Outcome]:
+    def _written(self, operation: Operation, changes: Sequence[Sendable]) -> Sequence[Outcome]:
         """The connector's answer, after as many tries as the policy allows.
 
         Raises what cannot be helped by trying again.
         """
         repeatable = operation in self._kind.idempotent
-        batch = Batch(self._kind.name, operation, changes, self._namespace)
         renewed = False
         failures = 0
         while True:
             try:
-                answered = self._destination.write(batch)
+                answered = self._write(operation, changes)
                 return answered if isinstance(answered, AllAlike) else list(answered)
             except UnauthorizedError:
                 if renewed or not self._destination.renew():
@@ -151,6 +157,13 @@ class Delivery:
                 failure = error
             failures += 1
             self._back_off(failure, failures)
+
+    def _write(self, operation: Operation, changes: Sequence[Sendable]) -> Iterable[Outcome]:
+        # A batch holds changes of one kind.
+        if isinstance(changes[0], Rendered):
+            return self._destination.write_json(self._kind.name, operation, cast("Sequence[Rendered]", changes))
+        plain = cast("Sequence[Change]", changes)
+        return self._destination.write(Batch(self._kind.name, operation, plain, self._namespace))
 
     def _back_off(self, failure: DestinationError, failures: int) -> None:
         asked = failure.retry_after
@@ -169,7 +182,7 @@ class Delivery:
             self._pacer.wait(delay)
 
     def _accounted(
-        self, operation: Operation, changes: Sequence[Change], answered: Sequence[Outcome]
+        self, operation: Operation, changes: Sequence[Sendable], answered: Sequence[Outcome]
     ) -> Sequence[Outcome]:
         """Exactly one outcome a change: what the vendor did not answer for is unknown, and sent again where that
         does no harm."""

@@ -21,6 +21,8 @@ from revetl_dbt.destinations.base import (
     ObjectType,
     Operation,
     Outcome,
+    Rendered,
+    Sendable,
     Status,
 )
 from revetl_dbt.engine.delivery import Delivery, InterruptedDeliveryError
@@ -36,6 +38,11 @@ RENEW_SECONDS = 30.0
 RELEASE_SECONDS = 0.3
 # A record that another row takes over must be let go before it is taken.
 ORDER = ("delete", "clear", "update", "create")
+
+
+_NOT_JSON = "a value of this row is infinite or not a number, which JSON cannot hold"
+
+_Deliver = Callable[[str, Operation, Sequence[Row]], Sequence[Outcome]]
 
 
 @dataclass(slots=True)
@@ -143,17 +150,31 @@ class Sender:
 
     def _send_group(self, pool: ThreadPoolExecutor, group: Group) -> None:
         operation = operation_for(self._spec, self._kind, group.op)
-        for rows in _batches(self._ledger.pages(group), self._kind.operations[operation].records):
+        rendered = self._is_rendered(group, operation)
+        pages = self._ledger.json_pages(group) if rendered else self._ledger.pages(group)
+        deliver = self._json_outcomes if rendered else self._outcomes
+        for rows in _batches(pages, self._kind.operations[operation].records):
             while len(self._open) >= 2 * self._workers:
                 self._take()
             if self.stopped is not None or self._stop.is_set():
                 return
             batch = Range(group.op, rows[0][0], rows[-1][0])
             self._open[batch] = None
-            pool.submit(self._work, batch, operation, rows)
+            pool.submit(self._work, batch, operation, rows, deliver)
             while not self._finished.empty():
                 self._take()
             self._keep_up()
+
+    def _is_rendered(self, group: Group, operation: Operation) -> bool:
+        """True when the warehouse can write whole records as the destination takes them, which spares Python each of
+        their values."""
+        return (
+            group.op == "create"
+            and self._ledger.writes_json
+            and self._delivery.takes_json(operation)
+            and not self._preparation.needed
+            and not any(field.skip_null for field in self._ledger.layout.fields)
+        )
 
     def _drain(self) -> None:
         while self._open:
@@ -222,19 +243,19 @@ class Sender:
 
     # -- workers -------------------------------------------------------------------------------------
 
-    def _work(self, batch: Range, operation: Operation, rows: Sequence[Row]) -> None:
+    def _work(self, batch: Range, operation: Operation, rows: Sequence[Row], deliver: _Deliver) -> None:
         try:
-            self._finished.put(self._deliver(batch, operation, rows))
+            self._finished.put(self._deliver(batch, operation, rows, deliver))
         except BaseException as error:  # noqa: BLE001 - handed to the sync's own thread, which raises it
             self._finished.put(_Crashed(batch, error))
 
-    def _deliver(self, batch: Range, operation: Operation, rows: Sequence[Row]) -> _Finished:
+    def _deliver(self, batch: Range, operation: Operation, rows: Sequence[Row], deliver: _Deliver) -> _Finished:
         harmful = operation not in self._kind.idempotent
         self._journal.sent(batch, durable=harmful)
         outcomes: Sequence[Outcome] = []
         stopped: DestinationError | None = None
         try:
-            outcomes = self._outcomes(batch.op, operation, rows)
+            outcomes = deliver(batch.op, operation, rows)
         except InterruptedDeliveryError as stop:
             outcomes, stopped = stop.outcomes, stop.cause
         finished = _finished(batch, rows, outcomes, stopped)
@@ -259,6 +280,15 @@ class Sender:
                 raise InterruptedDeliveryError(stop.cause, [*known, *stop.outcomes]) from stop
         return known
 
+    def _json_outcomes(self, op: str, operation: Operation, rows: Sequence[Row]) -> Sequence[Outcome]:
+        """The same for rows of `Ledger.json_pages`."""
+        records = list(map(Rendered._make, rows))
+        unwritten = [record for record in records if record.record is None]
+        refused = [Outcome(record.seq, Status.REJECTED, record.id, "value", _NOT_JSON) for record in unwritten]
+        if unwritten:
+            records = [record for record in records if record.record is not None]
+        return self._revived(op, operation, rows, _joined(self._sent_within(operation, records, refused), refused))
+
     def _parts(self, op: str, operation: Operation, rows: Sequence[Row]) -> Iterator[tuple[Operation, Sequence[Row]]]:
         """Rows by how they are sent: one whose match value changed, and whose id is unknown, can only be written as
         a new record."""
@@ -280,13 +310,19 @@ class Sender:
                 changes, settled = self._preparation.settle(operation, changes)
             except DestinationError as error:
                 raise InterruptedDeliveryError(error, []) from error
+        return _joined(self._sent_within(operation, changes, settled), settled)
+
+    def _sent_within(
+        self, operation: Operation, changes: Sequence[Sendable], settled: list[Outcome]
+    ) -> Sequence[Outcome]:
+        """Outcomes of what was sent, within the limits; what is too large for any batch is added to `settled`."""
         outcomes: Sequence[Outcome] = []
         for part in _within(changes, self._kind.operations[operation], settled):
             try:
                 outcomes = _joined(outcomes, self._delivery.deliver(operation, part))
             except InterruptedDeliveryError as stop:
                 raise InterruptedDeliveryError(stop.cause, [*settled, *outcomes, *stop.outcomes]) from stop
-        return _joined(outcomes, settled)
+        return outcomes
 
     def _revived(
         self, op: str, operation: Operation, rows: Sequence[Row], outcomes: Sequence[Outcome]
@@ -392,18 +428,18 @@ def _batches(pages: Iterator[list[Row]], size: int) -> Iterator[list[Row]]:
         yield rest
 
 
-def _within(changes: Sequence[Change], limits: Limits, outcomes: list[Outcome]) -> Iterator[Sequence[Change]]:
+def _within(changes: Sequence[Sendable], limits: Limits, outcomes: list[Outcome]) -> Iterator[Sequence[Sendable]]:
     """Parts within the limits; a record that exceeds the bytes by itself gets its rejection in `outcomes`."""
     for start in range(0, len(changes), limits.records):
         part = changes[start : start + limits.records]
         yield from [part] if limits.bytes is None else _within_bytes(part, limits.bytes, outcomes)
 
 
-def _within_bytes(changes: Sequence[Change], limit: int, outcomes: list[Outcome]) -> Iterator[Sequence[Change]]:
-    part: list[Change] = []
+def _within_bytes(changes: Sequence[Sendable], limit: int, outcomes: list[Outcome]) -> Iterator[Sequence[Sendable]]:
+    part: list[Sendable] = []
     filled = 0
     for change in changes:
-        size = len(msgspec.json.encode([change.match, change.fields], enc_hook=str))
+        size = _size(change)
         if size > limit:
             message = f"the record takes {size} bytes, and a request may hold {limit}"
             outcomes.append(Outcome(change.seq, Status.REJECTED, change.id, "record_too_large", message))
@@ -415,6 +451,13 @@ def _within_bytes(changes: Sequence[Change], limit: int, outcomes: list[Outcome]
         filled += size + 1
     if part:
         yield part
+
+
+def _size(change: Sendable) -> int:
+    """Bytes of a record, as JSON."""
+    if isinstance(change, Rendered):
+        return len(change.record.encode())
+    return len(msgspec.json.encode([change.match, change.fields], enc_hook=str))
 
 
 def _merged(ranges: Sequence[Range]) -> list[Range]:

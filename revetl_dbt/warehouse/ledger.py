@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from revetl_dbt.destinations.base import ColumnType
 from revetl_dbt.errors import Diagnostic, InputError, WarehouseError
 from revetl_dbt.spec.models import Sync
 from revetl_dbt.warehouse.layout import Layout, Tables, checksum, draft, restored, table_suffix, typed
@@ -114,9 +115,27 @@ class Ledger:
         return PlanSummary(tuple(groups), **sizes)
 
     def pages(self, group: Group) -> Iterator[list[tuple[Any, ...]]]:
-        """The group's plan rows, in order: (number, destination id, changed flags..., keys..., fields...) as the
-        driver delivers them."""
-        template = self._sql("revetl_page", op=group.op, seq_from=_SEQ_FROM, seq_to=_SEQ_TO)
+        """The group's plan rows, in order, as the driver delivers them.
+
+        A row is (number, destination id, changed flags..., keys..., fields...).
+        """
+        return self._paged(group, "revetl_page")
+
+    def json_pages(self, group: Group) -> Iterator[list[tuple[int, str | None, str | None]]]:
+        """The same rows as (number, destination id, JSON text), the text None where JSON has no word for a value.
+
+        Only where `writes_json`.
+        """
+        return self._paged(group, "revetl_json_page", names=[field.label for field in self.layout.fields])
+
+    @property
+    def writes_json(self) -> bool:
+        """True when the engine can write the sync's records as JSON."""
+        known = all(field.type is not ColumnType.TIME for field in self.layout.fields)
+        return known and self.store.session.adapter_type == "duckdb"
+
+    def _paged(self, group: Group, macro: str, **arguments: Any) -> Iterator[list[tuple[Any, ...]]]:
+        template = self._sql(macro, op=group.op, seq_from=_SEQ_FROM, seq_to=_SEQ_TO, **arguments)
         for start in range(group.seq_from - 1, group.seq_to, PAGE_ROWS):
             end = min(start + PAGE_ROWS, group.seq_to)
             rows = self.store.query(template.replace(_SEQ_FROM, str(start)).replace(_SEQ_TO, str(end)))

@@ -182,7 +182,7 @@ class Fake(Destination):
         by_seq = {change.seq: change for change in batch.changes}
         self.untold |= {by_seq[seq].key for seq in accepted}
         told = self.faults.after(batch, outcomes, first)
-        self.untold -= {by_seq[outcome.seq].key for outcome in told if outcome.status is not Status.UNKNOWN}
+        self.untold -= {by_seq[outcome.seq].key for outcome in told if outcome.status.accepted}
         self._random.shuffle(told)
         return told
 

@@ -207,6 +207,14 @@ class Flow:
         kind = self.destination.kind
         return open_sync(self.warehouse.store, self.sync, kind, account, preview=True)
 
+    def plan(self) -> list[tuple[str, str | None, tuple[Any, ...]]]:
+        """(operation, reason, key) of each row that a run would plan now."""
+        ledger = self.ledger()
+        ledger.write_plan()
+        keys = ", ".join(column.name for column in ledger.layout.keys)
+        rows = self.warehouse.query(f"select _op, _reason, {keys} from {ledger.layout.tables.plan}")
+        return [(op, reason, tuple(key)) for op, reason, *key in rows]
+
     def ledger_rows(self) -> dict[tuple[Any, ...], dict[str, Any]]:
         """Key: fields, match fields among them, as the destination gets them; of rows that stand as sent."""
         return {key: fields for key, standing, fields in self.standings() if standing == "sent"}
