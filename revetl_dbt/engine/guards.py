@@ -6,9 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from revetl_dbt.destinations.base import Guards
-from revetl_dbt.warehouse.ledger import PlanSummary
-
-REMOVALS = ("delete", "clear")
+from revetl_dbt.warehouse.ledger import REMOVALS, PlanSummary
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,13 +33,11 @@ class Link:
     def account(self, store: Store) -> Account:
         """Whose account it is: known from an earlier run with the credentials, else asked. Raises DestinationError."""
         if self._account is None:
-            config = self.output.config
-            mark = fingerprint(config)
-            # A sandbox may have been thrown away and begun anew: it is asked every time.
-            known = None if config.sandbox else store.known_account(mark)
-            self._account = known or self.destination.check()
-            if known is None and not config.sandbox:
-                store.save_account(mark, self._account)
+            mark = fingerprint(self.output.config)
+            self._account = store.known_account(mark)
+        if self._account is None:
+            self._account = self.destination.check()
+            store.save_account(mark, self._account)
         return self._account
 
     def described(self, kind: ObjectType) -> dict[str, FieldInfo]:
@@ -83,13 +81,15 @@ def open_links(
 
         links: dict[str, Link] = {}
         for name, output in outputs.items():
-            config = output.config
+            config, account = output.config, None
             if config.sandbox:
+                # A sandbox may have been thrown away and begun anew: its account is never taken from memory.
                 config = config.in_sandbox(sandbox().url(config.type), sandbox().token(config.type))
+                account = Account(sandbox().account(config.type) or "sandbox", "sandbox", sandbox().base_url)
             daily = config.daily_requests
             left = None if daily is None else max(0, daily - store.requests_today(name))
             pacer = Pacer(config.requests_per_second, left, stop=stop)
             destination = output.connector(config, pacer)
             stack.callback(destination.close)
-            links[name] = Link(output, destination, pacer)
+            links[name] = Link(output, destination, pacer, account)
         yield links

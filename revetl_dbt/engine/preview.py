@@ -101,7 +101,7 @@ def preview(store: Store, link: Link, sync: Sync, journal_dir: Path, *, limit: i
 def _described(ledger: Ledger, plan: PlanSummary, kind: ObjectType, link: Link, result: Preview, limit: int) -> Preview:
     spec, config = result.sync.spec, link.output.config
     result.groups, result.model_rows, result.ledger_rows = plan.groups, plan.model_rows, plan.ledger_rows
-    result.unchanged = plan.model_rows - _rows_of_the_model(plan, spec.mode)
+    result.unchanged = plan.unchanged(deletes_are_rows=spec.mode is Mode.DELETE)
     limits = guards.effective(spec.guards, config.guards)
     result.violations = list(guards.check(limits, plan, deletes_declared=spec.mode is Mode.DELETE))
     if plan.count("delete"):
@@ -116,16 +116,6 @@ def _described(ledger: Ledger, plan: PlanSummary, kind: ObjectType, link: Link, 
     paced = result.requests / config.requests_per_second if config.requests_per_second else 0.0
     result.seconds = max(paced, result.requests * SECONDS_PER_REQUEST / min(at_once, max(1, result.requests)))
     return result
-
-
-def _rows_of_the_model(plan: PlanSummary, mode: Mode) -> int:
-    """Rows of the plan that stand in the model; a removed row stands in the ledger only."""
-    removals = () if mode is Mode.DELETE else guards.REMOVALS
-    return sum(
-        group.rows
-        for group in plan.groups
-        if group.op not in removals and not (group.op == "held" and group.reason in removals)
-    )
 
 
 def _sendable(plan: PlanSummary) -> Iterator[Group]:

@@ -19,7 +19,6 @@ class RunOptions:
 
     full_refresh: bool = False
     fail_fast: bool = False
-    dry_run: bool = False
     release: frozenset[str] = frozenset()
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     journal_dir: Path = Path("target/revetl/journal")

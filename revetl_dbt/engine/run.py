@@ -11,10 +11,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from revetl_dbt import __version__
+from revetl_dbt.destinations.base import DestinationError
 from revetl_dbt.engine.link import Link
 from revetl_dbt.engine.result import Reporter, RunOptions, SyncResult
 from revetl_dbt.engine.sync_run import SyncRun
-from revetl_dbt.errors import RevetlError
+from revetl_dbt.errors import RevetlError, WarehouseError
 from revetl_dbt.spec.models import Sync
 from revetl_dbt.warehouse.store import Store
 
@@ -79,16 +80,27 @@ class Run:
         began = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime())
         try:
             SyncRun(self._store, link, self._options, self._reporter, self._stop, self.run_id, result).execute()
+        except DestinationError as error:
+            result.status, result.message = "error", f"{sync.spec.destination}: {error}"
         except RevetlError as error:
             result.status, result.message = "error", str(error)
         result.seconds = time.monotonic() - started
         result.requests = link.pacer.requests - before
+        self._record(result, began)
         if result.status in ("error", "partial"):
             self._failed.set()
-        if result.account is not None and not self._options.dry_run:
-            self._store.record_run(self._history(result, began))
         self._reporter.finished(result)
         return result
+
+    def _record(self, result: SyncResult, began: str) -> None:
+        """Add the result to the history; a warehouse that does not take it makes the sync an error, not less."""
+        if result.account is None:
+            return
+        try:
+            self._store.record_run(self._history(result, began))
+        except WarehouseError as error:
+            known = f"{result.message}\n" if result.message else ""
+            result.status, result.message = "error", f"{known}The run could not be added to the history: {error}"
 
     def _history(self, result: SyncResult, began: str) -> dict[str, object]:
         sync, totals = result.sync, result.totals

@@ -21,7 +21,7 @@ from revetl_dbt.nearest import did_you_mean
 from revetl_dbt.spec.models import Mode, Sync
 from revetl_dbt.spec.parse import check_columns
 from revetl_dbt.warehouse.layout import table_suffix
-from revetl_dbt.warehouse.ledger import Ledger, PlanSummary, Result, open_ledger
+from revetl_dbt.warehouse.ledger import REMOVALS, Ledger, PlanSummary, Result, open_ledger
 from revetl_dbt.warehouse.store import Store
 
 
@@ -115,11 +115,7 @@ class SyncRun:
         result.invalid = {group.reason or "": group.rows for group in plan.groups if group.op == "invalid"}
         result.held = plan.count("held")
         result.planned = plan.count("create", "update", "delete", "clear", "held")
-        # Rows of the model that are in the plan for whatever reason are not unchanged; removals are rows of the ledger.
-        removals = 0 if self._spec.mode is Mode.DELETE else plan.count("delete", "clear")
-        held_removals = sum(g.rows for g in plan.groups if g.op == "held" and g.reason in ("delete", "clear"))
-        in_plan = result.planned - removals - (0 if self._spec.mode is Mode.DELETE else held_removals)
-        result.unchanged = plan.model_rows - sum(result.invalid.values()) - in_plan
+        result.unchanged = plan.unchanged(deletes_are_rows=self._spec.mode is Mode.DELETE)
 
     def _guarded(self, plan: PlanSummary) -> tuple[str, ...] | None:
         """The operations that a guard holds; None when it holds the whole sync."""
@@ -133,8 +129,8 @@ class SyncRun:
         reasons = "; ".join(f"guard `{v.guard}`: {v.reason}" for v in result.violations)
         result.message = f"{reasons} (`--release {self._sync.name}` sends them once)"
         if all(violation.removals_only for violation in result.violations):
-            result.guarded = plan.count(*guards.REMOVALS)
-            return guards.REMOVALS
+            result.guarded = plan.count(*REMOVALS)
+            return REMOVALS
         result.guarded = result.planned - result.held
         result.status = "error"
         return None

@@ -58,6 +58,10 @@ class Http(Vendor):
         """The value that the secret header must have; None when the option `secret` is not set."""
         return self.options.secret
 
+    def account(self) -> str:
+        """An id drawn once for a state directory: who keeps a ledger can tell when it was begun anew."""
+        return str(self.store.setting("http:account", lambda: uuid.uuid4().hex))
+
     def failure(self, failure: Failure) -> Response:
         """An error in plain JSON."""
         text = (

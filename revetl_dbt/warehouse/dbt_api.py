@@ -108,9 +108,22 @@ class DbtSession:
 
     @contextmanager
     def connection(self, name: str = "revetl") -> Iterator[None]:
-        """A connection of the calling thread for the statements inside."""
+        """A connection of the calling thread for the statements inside.
+
+        Raises WarehouseError when it cannot be opened.
+        """
         with self._failures(), self._adapter.connection_named(name):
+            self._connect()
             yield
+
+    def _connect(self) -> None:
+        """Open the thread's connection, which dbt leaves to the first statement: drivers raise errors of their own."""
+        try:
+            self._adapter.connections.get_thread_connection().handle  # noqa: B018 - reading it opens it
+        except self._error:
+            raise
+        except Exception as error:
+            raise WarehouseError(str(error).strip()) from error
 
     def fetch(self, sql: str) -> list[tuple[Any, ...]]:
         """All rows of a small result or of one page, as the driver's own Python values."""

@@ -22,6 +22,10 @@ RESULT_ROWS_PER_STATEMENT = 5_000
 _SEQ_FROM, _SEQ_TO = "__seq_from__", "__seq_to__"
 
 
+REMOVALS = ("delete", "clear")
+"""Operations of plan rows whose row is gone from the model."""
+
+
 class Result(NamedTuple):
     """An outcome as the warehouse is told of it; status is accepted, rejected or unknown."""
 
@@ -76,6 +80,15 @@ class PlanSummary:
     def count(self, *ops: str) -> int:
         """Rows with one of the operations."""
         return sum(group.rows for group in self.groups if group.op in ops)
+
+    def unchanged(self, *, deletes_are_rows: bool) -> int:
+        """Rows of the model that the destination has as they are.
+
+        A row to delete or clear stands in the ledger only, unless the sync's mode is to delete (`deletes_are_rows`).
+        """
+        removals = () if deletes_are_rows else REMOVALS
+        gone = [g for g in self.groups if g.op in removals or (g.op == "held" and g.reason in removals)]
+        return self.model_rows - sum(group.rows for group in self.groups) + sum(group.rows for group in gone)
 
 
 class Ledger:
