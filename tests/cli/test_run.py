@@ -325,8 +325,9 @@ class TestBadInput:
     def test_a_sync_that_another_run_is_sending(self, tiny: Tiny) -> None:
         tiny.revetl(*API)
         clock = "cast(now() at time zone 'utc' as timestamp)"
-        lease = f"'people_to_api', 'sandbox', 'r0', 'elsewhere pid 1', {clock}, {clock} + interval 1 minute"
-        tiny.sql("update people set full_name = 'x'", f"insert into main_revetl.revetl_leases values ({lease})")
+        lease = f"'people_to_api', account, 'r0', 'elsewhere pid 1', {clock}, {clock} + interval 1 minute"
+        known = "from main_revetl.revetl_syncs where sync = 'people_to_api'"
+        tiny.sql("update people set full_name = 'x'", f"insert into main_revetl.revetl_leases select {lease} {known}")
         result = tiny.revetl(*API)
         assert result.exit_code == 1
         assert "is being sent by another run (elsewhere pid 1" in result.stderr
