@@ -60,6 +60,16 @@
 {% endmacro %}
 
 
+{% macro revetl_rename(relation, identifier) %}{{ return('alter table ' ~ relation ~ ' rename to ' ~ adapter.quote(identifier)) }}{% endmacro %}
+
+
+{# A sync whose rows are deleted at the destination: an entry without a row has done its work. #}
+{% macro revetl_forget_absent(s) %}
+delete from {{ s.ledger }} as l
+where not exists (select 1 from ({{ revetl_dbt.revetl_source(s) }}) as s where {{ revetl_dbt.revetl_on_key(s, 's', 'l') }})
+{% endmacro %}
+
+
 {% macro revetl_add_columns(relation, columns) %}
   {%- set statements = [] -%}
   {%- for column in columns %}{% do statements.append('alter table ' ~ relation ~ ' add column ' ~ column.name ~ ' ' ~ column.engine_type) %}{% endfor -%}

@@ -11,7 +11,16 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from revetl_dbt.destinations.base import Account, Destination, DestinationConfig, FieldInfo, ObjectType
+from revetl_dbt.destinations.base import (
+    Account,
+    Destination,
+    DestinationConfig,
+    DestinationError,
+    FieldInfo,
+    ObjectType,
+    QuotaExhaustedError,
+    UnauthorizedError,
+)
 from revetl_dbt.engine.pacing import Pacer
 from revetl_dbt.spec.destinations import Output
 from revetl_dbt.warehouse.store import Store
@@ -27,8 +36,14 @@ class Link:
     output: Output
     destination: Destination
     pacer: Pacer
+    stopped: str | None = None  # why nothing more is sent to it in this run
     _account: Account | None = None
     _described: dict[str, dict[str, FieldInfo]] = field(default_factory=dict)
+
+    def note(self, error: DestinationError) -> None:
+        """Remember what ends the run for the whole destination: no quota left, credentials refused."""
+        if isinstance(error, (QuotaExhaustedError, UnauthorizedError)):
+            self.stopped = str(error)
 
     def account(self, store: Store) -> Account:
         """Whose account it is: known from an earlier run with the credentials, else asked. Raises DestinationError."""
@@ -91,5 +106,5 @@ def open_links(
             pacer = Pacer(config.requests_per_second, left, stop=stop)
             destination = output.connector(config, pacer)
             stack.callback(destination.close)
-            links[name] = Link(output, destination, pacer, account)
+            links[name] = Link(output, destination, pacer, None, account)
         yield links

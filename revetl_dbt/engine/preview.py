@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +87,8 @@ def preview(store: Store, link: Link, sync: Sync, journal_dir: Path, *, limit: i
     account = link.account(store)
     ledger = open_sync(store, sync, kind, account, full_refresh=full_refresh, preview=True)
     plan = ledger.write_plan()
+    if sync.spec.backfill == "skip" and not ledger.begun:
+        plan = replace(plan, groups=tuple(group for group in plan.groups if group.op != "create"))
     try:
         result = _described(ledger, plan, kind, link, Preview(sync, account), limit)
     finally:

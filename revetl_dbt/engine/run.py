@@ -50,7 +50,7 @@ class Run:
         return [results[sync.name] for sync in syncs]
 
     def _side_by_side(self, syncs: Sequence[Sync], skip: Mapping[str, str]) -> dict[str, SyncResult]:
-        """Results by sync name: one thread a destination, the syncs of one destination after each other."""
+        """Results by sync name: as many destinations at once as dbt has threads, the syncs of each after each other."""
         results: dict[str, SyncResult] = {}
         by_destination: dict[str, list[Sync]] = {}
         for sync in syncs:
@@ -60,15 +60,15 @@ class Run:
             for sync in own:
                 results[sync.name] = self._one(sync, skip.get(sync.name))
 
-        with ThreadPoolExecutor(max(1, len(by_destination)), thread_name_prefix="revetl-sync") as pool:
+        at_once = max(1, min(self._store.session.threads, len(by_destination)))
+        with ThreadPoolExecutor(at_once, thread_name_prefix="revetl-sync") as pool:
             for future in [pool.submit(run_destination, own) for own in by_destination.values()]:
                 future.result()
         return results
 
     def _one(self, sync: Sync, skip: str | None) -> SyncResult:
         result = SyncResult(sync)
-        if skip is None and (self._stop.is_set() or (self._options.fail_fast and self._failed.is_set())):
-            skip = "the run was stopped" if self._stop.is_set() else "an earlier sync failed (--fail-fast)"
+        skip = skip or self._why_not(sync)
         if skip is not None:
             result.status, result.message = "skipped", skip
             self._reporter.finished(result)
@@ -81,6 +81,7 @@ class Run:
         try:
             SyncRun(self._store, link, self._options, self._reporter, self._stop, self.run_id, result).execute()
         except DestinationError as error:
+            link.note(error)
             result.status, result.message = "error", f"{sync.spec.destination}: {error}"
         except RevetlError as error:
             result.status, result.message = "error", str(error)
@@ -91,6 +92,14 @@ class Run:
             self._failed.set()
         self._reporter.finished(result)
         return result
+
+    def _why_not(self, sync: Sync) -> str | None:
+        if self._stop.is_set():
+            return "the run was stopped"
+        if self._options.fail_fast and self._failed.is_set():
+            return "an earlier sync failed (--fail-fast)"
+        stopped = self._links[sync.spec.destination].stopped
+        return f"`{sync.spec.destination}` takes nothing more in this run: {stopped}" if stopped else None
 
     def _record(self, result: SyncResult, began: str) -> None:
         """Add the result to the history; a warehouse that does not take it makes the sync an error, not less."""

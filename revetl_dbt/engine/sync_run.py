@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import uuid
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from revetl_dbt.destinations.base import Account, FieldInfo, ObjectType
 from revetl_dbt.engine import guards
@@ -21,7 +22,7 @@ from revetl_dbt.nearest import did_you_mean
 from revetl_dbt.spec.models import Mode, Sync
 from revetl_dbt.spec.parse import check_columns
 from revetl_dbt.warehouse.layout import table_suffix
-from revetl_dbt.warehouse.ledger import REMOVALS, Ledger, PlanSummary, Result, open_ledger
+from revetl_dbt.warehouse.ledger import REMOVALS, Ledger, PlanSummary, Range, Result, open_ledger
 from revetl_dbt.warehouse.store import Store
 
 
@@ -63,6 +64,11 @@ class SyncRun:
         ledger = open_sync(self._store, self._sync, kind, account, full_refresh=self._options.full_refresh)
         journal = Journal(self._options.journal_dir / f"{table_suffix(self._sync.name, account.id)}.jsonl")
         self._recover(ledger, journal, kind)
+        if self._spec.backfill == "skip" and not ledger.begun:
+            self._start_from_now(ledger)
+            return
+        if self._spec.mode is Mode.DELETE:
+            ledger.forget_absent()
         if self._nothing_to_do(ledger):
             return
         plan = ledger.write_plan()
@@ -96,6 +102,19 @@ class SyncRun:
             ledger.fold(ranges, results, left.run_id, replay=True)
             self._reporter.notice(f"Recovered {len(ranges)} batches of `{self._sync.name}` from an interrupted run")
         journal.finish()
+
+    def _start_from_now(self, ledger: Ledger) -> None:
+        """Take the rows that there are for sent: only what comes later is."""
+        plan = ledger.write_plan()
+        ranges = [Range(group.op, group.seq_from, group.seq_to) for group in plan.groups if group.op == "create"]
+        ledger.fold(ranges, [], self._run_id, replay=True)
+        self._store.set_plan(self._sync.name, ledger.account, str(uuid.uuid4()))
+        ledger.drop_plan()
+        plan = replace(plan, groups=tuple(group for group in plan.groups if group.op != "create"))
+        self._describe_plan(plan)
+        self._result.status = "noop"
+        rows = self._result.unchanged
+        self._reporter.notice(f"`{self._sync.name}` starts from now: {rows:,} rows are not sent (`backfill: skip`)")
 
     def _nothing_to_do(self, ledger: Ledger) -> bool:
         """One query tells that every row of the model is what the destination accepted."""
@@ -167,6 +186,7 @@ class SyncRun:
         self._result.totals = sender.totals
         sender.send(plan, skip=held)
         if sender.stopped is not None:
+            self._link.note(sender.stopped)
             self._result.status = "error"
             detail = "" if isinstance(sender.stopped, StoppedError) else f"{self._spec.destination}: "
             self._result.message = f"{detail}{sender.stopped}"

@@ -27,6 +27,7 @@ def check_spec(name: str, spec: SyncSpec) -> Iterator[Problem]:
     subject = f"sync `{name}`"
     yield from _check_match(spec, subject)
     yield from _check_mode(spec, subject)
+    yield from _check_ledger(spec, subject)
     yield from _check_names(spec, subject)
     for field, mapping in spec.fields.items():
         yield from _check_mapping(field, mapping, spec, subject)
@@ -146,6 +147,17 @@ def _check_mode(spec: SyncSpec, subject: str) -> Iterator[Problem]:
     if spec.mode in (Mode.CREATE, Mode.APPEND) and not spec.fields and not spec.match:
         yield Problem(
             "fields-missing", f"Mode `{mode}` has nothing to write in {subject}: `fields` is empty", ("fields",)
+        )
+
+
+def _check_ledger(spec: SyncSpec, subject: str) -> Iterator[Problem]:
+    if spec.ledger == "fingerprint":
+        yield Problem(
+            "not-available",
+            f"`ledger: fingerprint` of {subject} is not available yet",
+            ("ledger",),
+            "`values`",
+            hint="Send a hash of what must not be stored twice: {column: ..., hash: sha256}",
         )
 
 

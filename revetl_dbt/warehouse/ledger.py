@@ -97,7 +97,9 @@ class Ledger:
     Opened by `open_ledger`; every method opens the calling thread's connection itself.
     """
 
-    def __init__(self, store: Store, layout: Layout, account: str) -> None:
+    def __init__(self, store: Store, layout: Layout, account: str, *, begun: bool) -> None:
+        """`begun`: a run has planned the sync before."""
+        self.begun = begun
         self.store = store
         self.layout = layout
         self.account = account
@@ -108,6 +110,10 @@ class Ledger:
         """Compare model and ledger in one query."""
         row = self.store.query(self._sql("revetl_probe"))[0]
         return Probe(*(int(value) for value in row))
+
+    def forget_absent(self) -> None:
+        """Drop the entries of rows that the model no longer has, so that they count as new when they come back."""
+        self.store.execute([self._sql("revetl_forget_absent")])
 
     def write_plan(self) -> PlanSummary:
         """Materialise the plan and say what is in it."""
@@ -242,10 +248,14 @@ def open_ledger(
         full_refresh=full_refresh,
     )
     current = checksum(layout, relation_columns)
+    begun = state is not None and state.plan_id is not None
     if state is not None and state.checksum == current:
-        return Ledger(store, restored(layout, state.layout), account)
+        return Ledger(store, restored(layout, state.layout), account, begun=begun)
     layout = _with_types(store, layout)
-    ledger = Ledger(store, layout, account)
+    if state is None and sync.spec.renamed_from:
+        state = _take_over(store, sync.spec.renamed_from, sync, account)
+        begun = state is not None
+    ledger = Ledger(store, layout, account, begun=begun)
     with store.connection():
         session.run(ledger._macro("revetl_create_ledger"))
         _widen(store, layout)
@@ -261,6 +271,22 @@ def open_ledger(
         },
     )
     return ledger
+
+
+def _take_over(store: Store, former: str, sync: Sync, account: str) -> SyncState | None:
+    """Give a renamed sync the ledger of its former name; None when that has none."""
+    state = store.sync_states().get((former, account))
+    if state is None:
+        return None
+    old, new = table_suffix(former, account), table_suffix(sync.name, account)
+    rename = [
+        str(
+            store.session.macro("revetl_rename", relation=store.relation(f"{name}__{old}"), identifier=f"{name}__{new}")
+        )
+        for name in ("ledger", "rejected")
+    ]
+    store.execute([*rename, store.forget_sync(former, account)])
+    return state
 
 
 def _tables(store: Store, sync: Sync, account: str, preview: bool) -> Tables:
@@ -310,6 +336,15 @@ def _widen(store: Store, layout: Layout) -> None:
     for relation in (layout.tables.ledger, layout.tables.rejected):
         identifier = relation.rsplit(".", 1)[-1].strip('"`[]')
         present = {name.lower() for name, _ in session.columns(session.database, store.schema, identifier)}
+        keys = [column.label for column in layout.keys if column.name not in present]
+        if keys:
+            raise InputError.single(
+                "key-changed",
+                f"The ledger of sync `{layout.sync.name}` has no key `{keys[0]}`: its key was another when it began",
+                path=layout.sync.path,
+                line=layout.sync.line,
+                hint="go back to the former key, or give the sync another name, so that it begins anew",
+            )
         missing = [column for column in layout.as_argument()["fields"] if column["name"] not in present]
         if missing:
             session.run(session.macro("revetl_add_columns", relation=relation, columns=missing))

@@ -130,10 +130,14 @@ class Store:
         row = {"sync": sync, "account": account, **values, "state_format": FORMAT}
         self.execute(
             [
-                f"delete from {self.tables['revetl_syncs']} where {self._of(sync, account)}",
+                self.forget_sync(sync, account),
                 self.insert("revetl_syncs", row, "updated_at"),
             ]
         )
+
+    def forget_sync(self, sync: str, account: str) -> str:
+        """The statement that removes a sync's state; its ledger stays."""
+        return f"delete from {self.tables['revetl_syncs']} where {self._of(sync, account)}"
 
     def plan_id(self, sync: str, account: str) -> str | None:
         """The plan that was last materialised for a sync."""

@@ -56,7 +56,7 @@ rejected: {max_attempts: 3}
 renamed_from: old
 enabled: false
 allow_pii: full_name
-ledger: fingerprint
+ledger: values
 """,
         "- {name: email, data_tests: [unique, not_null]}",
     )
@@ -70,7 +70,7 @@ ledger: fingerprint
     assert problem.code == "not-supported"
     shop.write_sync(
         HEAD + "fields: {a: x, b: {value: 1}}\non_removed: clear\n"
-        "guards: {max_deletes: 5%}\nallow_pii: x\nledger: fingerprint\nenabled: false"
+        "guards: {max_deletes: 5%}\nallow_pii: x\nledger: values\nenabled: false"
     )
     loaded = shop.load()
     spec = loaded.syncs[0].spec
@@ -79,7 +79,7 @@ ledger: fingerprint
     assert (spec.on_removed, spec.allow_pii, spec.ledger, spec.enabled) == (
         OnRemoved.CLEAR,
         ("x",),
-        "fingerprint",
+        "values",
         False,
     )
     assert spec.guards == Guards(max_deletes="5%")
@@ -256,6 +256,7 @@ PROBLEMS = {
         "s.fields.n.value",
         None,
     ),
+    "a ledger of fingerprints": (f"{BASE}ledger: fingerprint # <-", "not-available", "s.ledger", None),
     "renamed to an existing sync": (f"{BASE}renamed_from: s # <-", "rename-conflict", "s.renamed_from", None),
     "an object looking itself up": (
         FIELDS + "boss: {lookup: {object: users, match: {id: boss_id}}} # <-",

@@ -36,7 +36,7 @@ s:
   renamed_from: t
   enabled: false
   allow_pii: [email]
-  ledger: fingerprint
+  ledger: values
 t: {destination: a, object: b, mode: append, key: [a, b], fields: {x: y}, backfill: skip, allow_pii: email}
 """
 
