@@ -199,6 +199,9 @@ differences as (
     {%- for field in s.fields %}
     {% if field.skip_null %}coalesce(s.{{ field.name }}, l.{{ field.name }}){% else %}s.{{ field.name }}{% endif %} as {{ field.name }}{{ ',' if not loop.last }}
     {%- endfor %}
+    {%- for name in s.carried %},
+    l.{{ name }}
+    {%- endfor %}
   from judged as s
   left join {{ s.ledger }} as l on {{ revetl_dbt.revetl_on_key(s, 's', 'l') }}
   where s._invalid is not null or l.{{ first_key }} is null or {{ revetl_dbt.revetl_row_differs(s, 's', 'l') }}
@@ -218,6 +221,9 @@ differences as (
     {%- endfor %}
     {%- for field in s.fields %}
     {% if field.match %}l.{{ field.name }}{% else %}case when 1 = 0 then l.{{ field.name }} end{% endif %}{{ ',' if not loop.last }}
+    {%- endfor %}
+    {%- for name in s.carried %},
+    l.{{ name }}
     {%- endfor %}
   from {{ s.ledger }} as l
   left join source_rows as s on {{ revetl_dbt.revetl_on_key(s, 's', 'l') }}
@@ -247,6 +253,9 @@ changes as (
     {%- endfor %}
     {%- for field in s.fields %}
     d.{{ field.name }}{{ ',' if not loop.last }}
+    {%- endfor %}
+    {%- for name in s.carried %},
+    d.{{ name }}
     {%- endfor %}
   from differences as d
   left join {{ s.rejected }} as r

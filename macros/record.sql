@@ -127,6 +127,7 @@ select {{ revetl_dbt.revetl_seq() }} from {{ s.plan }} as p where {{ revetl_dbt.
 {% macro default__revetl_fold(s, ranges, run_id, fresh, clean) %}
   {%- set seq = revetl_dbt.revetl_seq() -%}
   {%- set names = (s.key_columns + s.fields) | map(attribute='name') | list -%}
+  {%- set kept = names + s.carried -%}
   {%- set sent -%}
 select p.*, p.{{ seq }} as _number, r.id as _new_id, coalesce(r.status, 'accepted') as _status, r.code as _code, r.message as _message
 from {{ s.plan }} as p
@@ -139,8 +140,8 @@ using ({{ sent }}) as p
 where {{ revetl_dbt.revetl_on_key(s, 'l', 'p') }} and p._status = 'accepted'
   {%- endset -%}
   {%- set keep_accepted -%}
-insert into {{ s.ledger }} ({{ names | join(', ') }}, _standing, _destination_id, _run_id, _accepted_at)
-select p.{{ names | join(', p.') }},
+insert into {{ s.ledger }} ({{ kept | join(', ') }}, _standing, _destination_id, _run_id, _accepted_at)
+select p.{{ kept | join(', p.') }},
   case p._op when 'clear' then 'cleared' when 'delete' then 'deleted' else 'sent' end,
   coalesce(p._new_id, p._destination_id), '{{ run_id }}', {{ revetl_dbt.revetl_now() }}
 from ({{ sent }}) as p

@@ -58,6 +58,7 @@ class Layout:
     match_ignores_case: bool = False
     removal: str | None = None  # delete or clear: the operation for rows that are gone
     full_refresh: bool = False
+    carried: tuple[str, ...] = ()  # ledger columns of fields that are mapped no more: kept as they are
 
     @property
     def words(self) -> int:
@@ -77,6 +78,7 @@ class Layout:
             **asdict(self.tables),
             "key_columns": [_plain(column) for column in self.keys],
             "fields": [_plain(column) for column in self.fields],
+            "carried": list(self.carried),
             "words": self.words,
             "where": self.sync.spec.where,
             "mode": mode.value,
@@ -93,9 +95,8 @@ class Layout:
     def columns_json(self) -> str:
         """The columns as text, for the table of syncs: what the next run needs to know without asking the engine for
         types."""
-        return json.dumps(
-            [[c.name, c.label, c.expression, c.engine_type, c.type.value] for c in (*self.keys, *self.fields)]
-        )
+        columns = [[c.name, c.label, c.expression, c.engine_type, c.type.value] for c in (*self.keys, *self.fields)]
+        return json.dumps({"columns": columns, "carried": self.carried})
 
 
 _FIRST_OP = {
@@ -177,15 +178,15 @@ def typed(layout: Layout, shape: dict[str, str], adapter_type: str, text_type: s
 def restored(layout: Layout, columns_json: str) -> Layout:
     """The layout with the types that were written down by `columns_json` for the same declaration and the same model
     columns."""
-    known = {
-        name: (expression, engine_type, kind) for name, _, expression, engine_type, kind in json.loads(columns_json)
-    }
+    stored = json.loads(columns_json)
+    known = {name: rest for name, _, *rest in stored["columns"]}
 
     def settle(column: Column) -> Column:
         expression, engine_type, kind = known[column.name]
         return replace(column, expression=expression, engine_type=engine_type, type=ColumnType(kind))
 
-    return replace(layout, keys=tuple(map(settle, layout.keys)), fields=tuple(map(settle, layout.fields)))
+    keys, fields = tuple(map(settle, layout.keys)), tuple(map(settle, layout.fields))
+    return replace(layout, keys=keys, fields=fields, carried=tuple(stored["carried"]))
 
 
 def checksum(layout: Layout, columns: Iterable[tuple[str, str]]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import msgspec
@@ -255,10 +255,9 @@ def open_ledger(
     if state is None and sync.spec.renamed_from:
         state = _take_over(store, sync.spec.renamed_from, sync, account)
         begun = state is not None
-    ledger = Ledger(store, layout, account, begun=begun)
     with store.connection():
-        session.run(ledger._macro("revetl_create_ledger"))
-        _widen(store, layout)
+        session.run(session.macro("revetl_create_ledger", s=layout.as_argument()))
+        layout = _widened(store, layout)
     store.save_sync(
         sync.name,
         account,
@@ -270,7 +269,7 @@ def open_ledger(
             "layout": layout.columns_json(),
         },
     )
-    return ledger
+    return Ledger(store, layout, account, begun=begun)
 
 
 def _take_over(store: Store, former: str, sync: Sync, account: str) -> SyncState | None:
@@ -330,10 +329,13 @@ def _with_types(store: Store, layout: Layout) -> Layout:
     return typed(layout, shape, session.adapter_type, str(session.macro("revetl_text_type")), session.macro)
 
 
-def _widen(store: Store, layout: Layout) -> None:
-    """Add to existing tables the columns of fields that were mapped since they were made."""
+def _widened(store: Store, layout: Layout) -> Layout:
+    """Add to existing tables the columns of fields that were mapped since they were made; the layout knows then of
+    columns whose fields are mapped no more."""
     session = store.session
-    for relation in (layout.tables.ledger, layout.tables.rejected):
+    argument = layout.as_argument()
+    carried: set[str] = set()
+    for relation in (layout.tables.rejected, layout.tables.ledger):
         identifier = relation.rsplit(".", 1)[-1].strip('"`[]')
         present = {name.lower() for name, _ in session.columns(session.database, store.schema, identifier)}
         keys = [column.label for column in layout.keys if column.name not in present]
@@ -345,9 +347,11 @@ def _widen(store: Store, layout: Layout) -> None:
                 line=layout.sync.line,
                 hint="go back to the former key, or give the sync another name, so that it begins anew",
             )
-        missing = [column for column in layout.as_argument()["fields"] if column["name"] not in present]
+        missing = [column for column in argument["fields"] if column["name"] not in present]
         if missing:
             session.run(session.macro("revetl_add_columns", relation=relation, columns=missing))
+        carried = {name for name in present if name.startswith("f_")} - {column.name for column in layout.fields}
+    return replace(layout, carried=tuple(sorted(carried)))
 
 
 def _first_lines(text: str) -> str:
