@@ -73,7 +73,7 @@ select
   count(case when l_standing = 'sent' then 1 end) as ledger_rows,
   count(case when s_here = 1 and l_standing is null then 1 end) as new_rows,
   coalesce(sum(differs), 0) as changed_rows,
-  count(case when s_here is null and l_standing = '{{ s.standing }}' then 1 end) as removed_rows,
+  count(case when s_here is null and l_standing in ('{{ s.standing }}', 'unsure') then 1 end) as removed_rows,
   count(case when s_here = 1 and l_standing is not null then 1 end) as matched_rows,
   (select count(*) from {{ s.ledger }}) - count(case when s_here is null then 1 end) as matched_ledger_rows
 from joined
@@ -143,6 +143,8 @@ select * from changes
 {%- set first_key = s.key_columns[0].name -%}
 {%- set matches = s.fields | selectattr('match') | list -%}
 {%- set own_match = matches and not s.match_is_key -%}
+{#- a field that is written on create stays in the ledger as it was written then -#}
+{%- set once = s.fields | selectattr('write', 'equalto', 'on_create') | list -%}
 source_rows as (
 {{ revetl_dbt.revetl_source(s) }}
 ),
@@ -199,6 +201,9 @@ differences as (
     {%- for field in s.fields %}
     {% if field.skip_null %}coalesce(s.{{ field.name }}, l.{{ field.name }}){% else %}s.{{ field.name }}{% endif %} as {{ field.name }}{{ ',' if not loop.last }}
     {%- endfor %}
+    {%- for field in once %},
+    case when l.{{ first_key }} is null then s.{{ field.name }} else l.{{ field.name }} end as once_{{ field.name }}
+    {%- endfor %}
     {%- for name in s.carried %},
     l.{{ name }}
     {%- endfor %}
@@ -222,12 +227,15 @@ differences as (
     {%- for field in s.fields %}
     {% if field.match %}l.{{ field.name }}{% else %}case when 1 = 0 then l.{{ field.name }} end{% endif %}{{ ',' if not loop.last }}
     {%- endfor %}
+    {%- for field in once %},
+    l.{{ field.name }}
+    {%- endfor %}
     {%- for name in s.carried %},
     l.{{ name }}
     {%- endfor %}
   from {{ s.ledger }} as l
   left join source_rows as s on {{ revetl_dbt.revetl_on_key(s, 's', 'l') }}
-  where s._here is null and l._standing = 'sent'
+  where s._here is null and l._standing in ('sent', 'unsure')
     {%- if own_match %}
     {# a record that another row of the model matches is that row's now #}
     and not exists (
@@ -253,6 +261,9 @@ changes as (
     {%- endfor %}
     {%- for field in s.fields %}
     d.{{ field.name }}{{ ',' if not loop.last }}
+    {%- endfor %}
+    {%- for field in once %},
+    d.once_{{ field.name }}
     {%- endfor %}
     {%- for name in s.carried %},
     d.{{ name }}

@@ -118,7 +118,8 @@ select {{ revetl_dbt.revetl_seq() }} from {{ s.plan }} as p where {{ revetl_dbt.
 
 {#
   Fold outcomes into the ledger: of the plan rows in `ranges` (op, first, last number) those that have no other status among the results were accepted.
-  Repeating it does no harm: what is inserted is deleted first. `fresh`: the ledger has none of these keys; `clean`: nothing was or is rejected.
+  `unsure` rows may have been: the ledger keeps them in a standing that is never equal to the model. Repeating a fold does no harm: what is
+  inserted is deleted first. `fresh`: the ledger has none of these keys; `clean`: nothing was or is rejected.
 #}
 {% macro revetl_fold(s, ranges, run_id, fresh, clean) %}
   {{ return(adapter.dispatch('revetl_fold', 'revetl_dbt')(s, ranges, run_id, fresh, clean)) }}
@@ -127,7 +128,8 @@ select {{ revetl_dbt.revetl_seq() }} from {{ s.plan }} as p where {{ revetl_dbt.
 {% macro default__revetl_fold(s, ranges, run_id, fresh, clean) %}
   {%- set seq = revetl_dbt.revetl_seq() -%}
   {%- set names = (s.key_columns + s.fields) | map(attribute='name') | list -%}
-  {%- set kept = names + s.carried -%}
+  {%- set kept, written = names + s.carried, [] -%}
+  {%- for column in s.key_columns + s.fields %}{% do written.append(('once_' if column.write == 'on_create' else '') ~ column.name) %}{% endfor -%}
   {%- set sent -%}
 select p.*, p.{{ seq }} as _number, r.id as _new_id, coalesce(r.status, 'accepted') as _status, r.code as _code, r.message as _message
 from {{ s.plan }} as p
@@ -137,15 +139,15 @@ where {{ revetl_dbt.revetl_in_ranges('p', ranges) }}
   {%- set forget_accepted -%}
 delete from {{ s.ledger }} as l
 using ({{ sent }}) as p
-where {{ revetl_dbt.revetl_on_key(s, 'l', 'p') }} and p._status = 'accepted'
+where {{ revetl_dbt.revetl_on_key(s, 'l', 'p') }} and p._status in ('accepted', 'unsure')
   {%- endset -%}
   {%- set keep_accepted -%}
 insert into {{ s.ledger }} ({{ kept | join(', ') }}, _standing, _destination_id, _run_id, _accepted_at)
-select p.{{ kept | join(', p.') }},
-  case p._op when 'clear' then 'cleared' when 'delete' then 'deleted' else 'sent' end,
+select p.{{ (written + s.carried) | join(', p.') }},
+  case when p._status = 'unsure' then 'unsure' when p._op = 'clear' then 'cleared' when p._op = 'delete' then 'deleted' else 'sent' end,
   coalesce(p._new_id, p._destination_id), '{{ run_id }}', {{ revetl_dbt.revetl_now() }}
 from ({{ sent }}) as p
-where p._status = 'accepted'{% if s.mode != 'delete' %} and p._op <> 'delete'{% endif %}
+where p._status = 'unsure' or (p._status = 'accepted'{% if s.mode != 'delete' %} and p._op <> 'delete'{% endif %})
   {%- endset -%}
   {%- set forget_rejected -%}
 delete from {{ s.rejected }} as l

@@ -108,7 +108,7 @@ class Delivery:
             if not pending:
                 return
             if failures >= self._policy.attempts:
-                outcomes += [again[change.seq]._replace(status=Status.REJECTED) for change in pending]
+                outcomes += [_given_up(again[change.seq]) for change in pending]
                 return
             self._pacer.wait(self._policy.delay(failures))
             answered = self._attempt(operation, pending)
@@ -122,7 +122,7 @@ class Delivery:
                 return [Outcome(changes[0].seq, Status.REJECTED, changes[0].id, error.code, str(error))]
         except UnknownOutcomeError as error:
             # Not repeated because a repetition could write twice.
-            return [Outcome(change.seq, Status.UNKNOWN, change.id, error.code, str(error)) for change in changes]
+            return _unknown(changes, error)
         except DestinationError as error:
             raise InterruptedDeliveryError(error, []) from error
         middle = len(changes) // 2
@@ -135,28 +135,36 @@ class Delivery:
     def _written(self, operation: Operation, changes: Sequence[Sendable]) -> Sequence[Outcome]:
         """The connector's answer, after as many tries as the policy allows.
 
-        Raises what cannot be helped by trying again.
+        Raises what cannot be helped by trying again: InterruptedDeliveryError, with unknown outcomes, when one of the
+        tries may have arrived.
         """
         repeatable = operation in self._kind.idempotent
+        doubt: UnknownOutcomeError | None = None
         renewed = False
         failures = 0
         while True:
             try:
-                answered = self._write(operation, changes)
-                return answered if isinstance(answered, AllAlike) else list(answered)
-            except UnauthorizedError:
-                if renewed or not self._destination.renew():
+                try:
+                    answered = self._write(operation, changes)
+                    return answered if isinstance(answered, AllAlike) else list(answered)
+                except UnauthorizedError:
+                    if renewed or not self._destination.renew():
+                        raise
+                    renewed = True
+                    continue
+                except UnknownOutcomeError as error:
+                    if not repeatable:
+                        raise
+                    failure: DestinationError = error
+                    doubt = error
+                except RetryableError as error:
+                    failure = error
+                failures += 1
+                self._back_off(failure, failures)
+            except DestinationError as stop:
+                if doubt is None or isinstance(stop, BatchRejectedError):
                     raise
-                renewed = True
-                continue
-            except UnknownOutcomeError as error:
-                if not repeatable:
-                    raise
-                failure: DestinationError = error
-            except RetryableError as error:
-                failure = error
-            failures += 1
-            self._back_off(failure, failures)
+                raise InterruptedDeliveryError(stop, _unknown(changes, doubt)) from stop
 
     def _write(self, operation: Operation, changes: Sequence[Sendable]) -> Iterable[Outcome]:
         # A batch holds changes of one kind.
@@ -199,3 +207,12 @@ class Delivery:
             )
             for change in changes
         ]
+
+
+def _unknown(changes: Sequence[Sendable], error: UnknownOutcomeError) -> list[Outcome]:
+    return [Outcome(change.seq, Status.UNKNOWN, change.id, error.code, str(error)) for change in changes]
+
+
+def _given_up(outcome: Outcome) -> Outcome:
+    """A record that was refused for a passing reason, once too often, is rejected; one in doubt stays in doubt."""
+    return outcome._replace(status=Status.REJECTED) if outcome.status is Status.RETRY else outcome

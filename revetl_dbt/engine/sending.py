@@ -221,7 +221,7 @@ class Sender:
             name = _COUNTED.get(status) or _BY_OPERATION[finished.range.op]
             setattr(totals, name, getattr(totals, name) + rows)
         for result in finished.results:
-            if result.status in ("rejected", "unknown"):
+            if result.status in ("rejected", "unsure", "unknown"):
                 reason = result.code or result.message or result.status
                 totals.reasons[reason] += 1
                 totals.examples.setdefault(reason, result.message or reason)
@@ -258,7 +258,7 @@ class Sender:
             outcomes = deliver(batch.op, operation, rows)
         except InterruptedDeliveryError as stop:
             outcomes, stopped = stop.outcomes, stop.cause
-        finished = _finished(batch, rows, outcomes, stopped)
+        finished = _finished(batch, rows, outcomes, stopped, doubt="unknown" if harmful else "unsure")
         self._journal.done(batch, finished.results, durable=harmful)
         return finished
 
@@ -389,8 +389,9 @@ _BY_OPERATION = {"create": "created", "update": "updated", "clear": "updated", "
 
 
 def _finished(
-    batch: Range, rows: Sequence[Row], outcomes: Sequence[Outcome], stopped: DestinationError | None
+    batch: Range, rows: Sequence[Row], outcomes: Sequence[Outcome], stopped: DestinationError | None, *, doubt: str
 ) -> _Finished:
+    """`doubt` is what the warehouse is told of rows that may have arrived."""
     results: list[Result] = []
     if isinstance(outcomes, AllAlike) and stopped is None:
         return _Finished(batch, Counter({outcomes.status: len(outcomes)}), results)
@@ -400,7 +401,8 @@ def _finished(
     known_ids = {row[0]: row[1] for row in rows}
     for seq, status, identity, code, message in outcomes:
         if not status.accepted:
-            results.append(Result(seq, "unknown" if status is Status.UNKNOWN else "rejected", identity, code, message))
+            told = doubt if status is Status.UNKNOWN else "rejected"
+            results.append(Result(seq, told, identity, code, message))
         elif identity is not None and identity != known_ids[seq]:
             results.append(Result(seq, "accepted", identity, None, None))
     if stopped is not None:

@@ -94,11 +94,10 @@ class SyncRun:
             results = [result for entry in left.done for result in entry.results]
             ranges = [entry.range for entry in left.done]
             for batch in left.open:
-                operation = operation_for(self._spec, kind, batch.op)
-                if operation not in kind.idempotent:
-                    message = "the run was interrupted while this row was on its way"
-                    results += [Result(seq, "unknown", None, "interrupted", message) for seq in ledger.numbers(batch)]
-                    ranges.append(batch)
+                status = "unsure" if operation_for(self._spec, kind, batch.op) in kind.idempotent else "unknown"
+                message = "the run was interrupted while this row was on its way"
+                results += [Result(seq, status, None, "interrupted", message) for seq in ledger.numbers(batch)]
+                ranges.append(batch)
             ledger.fold(ranges, results, left.run_id, replay=True)
             self._reporter.notice(f"Recovered {len(ranges)} batches of `{self._sync.name}` from an interrupted run")
         journal.finish()

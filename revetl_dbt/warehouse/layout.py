@@ -69,7 +69,7 @@ class Layout:
     def match_is_key(self) -> bool:
         """True when the match fields are filled by the key columns, so that one check of uniqueness serves both."""
         spec = self.sync.spec
-        return sorted(spec.match.values()) == sorted(spec.key)
+        return not self.match_ignores_case and sorted(spec.match.values()) == sorted(spec.key)
 
     def as_argument(self) -> dict[str, Any]:
         """Everything that the SQL macros need, as plain values."""

@@ -27,7 +27,11 @@ REMOVALS = ("delete", "clear")
 
 
 class Result(NamedTuple):
-    """An outcome as the warehouse is told of it; status is accepted, rejected or unknown."""
+    """An outcome as the warehouse is told of it.
+
+    `status` is accepted; rejected (tried again in the next run); unsure (may have arrived, and is sent again); unknown
+    (may have arrived, and must not be sent again); not_attempted.
+    """
 
     seq: int
     status: str
