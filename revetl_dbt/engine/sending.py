@@ -236,6 +236,8 @@ class Sender:
 
     def _flush(self) -> None:
         if self._ranges:
+            # A run that slept through the end of its lease must not touch the plan of the run that followed.
+            self._lease.renew()
             self._ledger.fold(_merged(self._ranges), self._results, self._run_id)
             self._journal.forget(self._ranges)
             self._ranges, self._results = [], []

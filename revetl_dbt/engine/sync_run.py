@@ -22,7 +22,7 @@ from revetl_dbt.nearest import did_you_mean
 from revetl_dbt.spec.models import Mode, Sync
 from revetl_dbt.spec.parse import check_columns
 from revetl_dbt.warehouse.layout import table_suffix
-from revetl_dbt.warehouse.ledger import REMOVALS, Ledger, PlanSummary, Range, Result, open_ledger
+from revetl_dbt.warehouse.ledger import REMOVALS, Ledger, PlanSummary, Range, Result, former_ledger, open_ledger
 from revetl_dbt.warehouse.store import Store
 
 
@@ -61,9 +61,9 @@ class SyncRun:
             self._store.release_lease(self._sync.name, account.id, self._run_id)
 
     def _locked(self, kind: ObjectType, account: Account) -> None:
-        ledger = open_sync(self._store, self._sync, kind, account, full_refresh=self._options.full_refresh)
         journal = Journal(self._options.journal_dir / f"{table_suffix(self._sync.name, account.id)}.jsonl")
-        self._recover(ledger, journal, kind)
+        self._recover(account, journal, kind)
+        ledger = open_sync(self._store, self._sync, kind, account, full_refresh=self._options.full_refresh)
         if self._spec.backfill == "skip" and not ledger.begun:
             self._start_from_now(ledger)
             return
@@ -85,12 +85,14 @@ class SyncRun:
         if self._result.not_attempted == 0:
             ledger.drop_plan()
 
-    def _recover(self, ledger: Ledger, journal: Journal, kind: ObjectType) -> None:
-        """Give the ledger what a run that died had learned."""
+    def _recover(self, account: Account, journal: Journal, kind: ObjectType) -> None:
+        """Give the ledger what a run that died had learned, before anything is planned or laid out anew."""
         left = journal.read()
         if left is None:
             return
-        if left.plan_id == self._store.plan_id(self._sync.name, ledger.account):
+        state = self._store.sync_states().get((self._sync.name, account.id))
+        if state is not None and left.plan_id == state.plan_id:
+            ledger = former_ledger(self._store, self._sync, account.id, state)
             results = [result for entry in left.done for result in entry.results]
             ranges = [entry.range for entry in left.done]
             for batch in left.open:

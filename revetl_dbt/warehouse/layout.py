@@ -95,7 +95,10 @@ class Layout:
     def columns_json(self) -> str:
         """The columns as text, for the table of syncs: what the next run needs to know without asking the engine for
         types."""
-        columns = [[c.name, c.label, c.expression, c.engine_type, c.type.value] for c in (*self.keys, *self.fields)]
+        columns = [
+            [c.name, c.label, c.expression, c.engine_type, c.type.value, c.write.value]
+            for c in (*self.keys, *self.fields)
+        ]
         return json.dumps({"columns": columns, "carried": self.carried})
 
 
@@ -182,11 +185,23 @@ def restored(layout: Layout, columns_json: str) -> Layout:
     known = {name: rest for name, _, *rest in stored["columns"]}
 
     def settle(column: Column) -> Column:
-        expression, engine_type, kind = known[column.name]
+        expression, engine_type, kind, _ = known[column.name]
         return replace(column, expression=expression, engine_type=engine_type, type=ColumnType(kind))
 
     keys, fields = tuple(map(settle, layout.keys)), tuple(map(settle, layout.fields))
     return replace(layout, keys=keys, fields=fields, carried=tuple(stored["carried"]))
+
+
+def recorded(sync: Sync, tables: Tables, columns_json: str) -> Layout:
+    """The layout that was in force when `columns_json` was written down: enough of it to fold a plan of then."""
+    stored = json.loads(columns_json)
+    columns = [
+        Column(name, expression, label, engine_type, ColumnType(kind), write=Write(write))
+        for name, label, expression, engine_type, kind, write in stored["columns"]
+    ]
+    keys = tuple(column for column in columns if column.name.startswith("k_"))
+    fields = tuple(column for column in columns if column.name.startswith("f_"))
+    return Layout(sync, tables, keys, fields, carried=tuple(stored["carried"]))
 
 
 def checksum(layout: Layout, columns: Iterable[tuple[str, str]]) -> str:

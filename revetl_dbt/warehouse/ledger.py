@@ -12,7 +12,7 @@ import msgspec
 from revetl_dbt.destinations.base import ColumnType
 from revetl_dbt.errors import Diagnostic, InputError, WarehouseError
 from revetl_dbt.spec.models import Sync
-from revetl_dbt.warehouse.layout import Layout, Tables, checksum, draft, restored, table_suffix, typed
+from revetl_dbt.warehouse.layout import Layout, Tables, checksum, draft, recorded, restored, table_suffix, typed
 from revetl_dbt.warehouse.reader import PAGE_ROWS
 from revetl_dbt.warehouse.store import Store, SyncState
 from revetl_dbt.warehouse.types import is_binary
@@ -241,7 +241,13 @@ def open_ledger(
     """
     session = store.session
     columns = {name.lower(): name for name, _ in relation_columns}
+    former = sync.spec.renamed_from if state is None else None
     tables = _tables(store, sync, account, preview)
+    if preview and former and (former, account) in store.sync_states():
+        # Looking at what would be done renames nothing.
+        tables = replace(
+            tables, ledger=_former(store, "ledger", sync, account), rejected=_former(store, "rejected", sync, account)
+        )
     layout = draft(
         sync,
         tables,
@@ -256,12 +262,15 @@ def open_ledger(
     if state is not None and state.checksum == current:
         return Ledger(store, restored(layout, state.layout), account, begun=begun)
     layout = _with_types(store, layout)
-    if state is None and sync.spec.renamed_from:
-        state = _take_over(store, sync.spec.renamed_from, sync, account)
+    if former and not preview:
+        state = _take_over(store, former, sync, account)
         begun = state is not None
     with store.connection():
         session.run(session.macro("revetl_create_ledger", s=layout.as_argument()))
         layout = _widened(store, layout)
+    if preview:
+        # What is written down belongs to the plan of the last run, which may have to be recovered yet.
+        return Ledger(store, layout, account, begun=begun)
     store.save_sync(
         sync.name,
         account,
@@ -274,6 +283,16 @@ def open_ledger(
         },
     )
     return Ledger(store, layout, account, begun=begun)
+
+
+def former_ledger(store: Store, sync: Sync, account: str, state: SyncState) -> Ledger:
+    """The ledger as it was laid out for the plan that was last materialised, whatever is declared now."""
+    layout = recorded(sync, _tables(store, sync, account, preview=False), state.layout)
+    return Ledger(store, layout, account, begun=True)
+
+
+def _former(store: Store, table: str, sync: Sync, account: str) -> str:
+    return store.relation(f"{table}__{table_suffix(sync.spec.renamed_from or sync.name, account)}")
 
 
 def _take_over(store: Store, former: str, sync: Sync, account: str) -> SyncState | None:

@@ -139,11 +139,6 @@ class Store:
         """The statement that removes a sync's state; its ledger stays."""
         return f"delete from {self.tables['revetl_syncs']} where {self._of(sync, account)}"
 
-    def plan_id(self, sync: str, account: str) -> str | None:
-        """The plan that was last materialised for a sync."""
-        state = self.sync_states().get((sync, account))
-        return None if state is None else state.plan_id
-
     def set_plan(self, sync: str, account: str, plan_id: str) -> None:
         """Write down which plan is materialised for a sync."""
         where = self._of(sync, account)

@@ -1,0 +1,100 @@
+"""A JSON API with people, who are known by their id, and events, which are not; it can kill who calls it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+Record = dict[str, Any]
+
+
+@dataclass
+class Api:
+    """What it holds. `kill`: at which request, from 1, the caller dies, `before` or `after` it is accepted."""
+
+    url: str = ""
+    people: dict[Any, Record] = field(default_factory=dict)
+    created: list[Record] = field(default_factory=list)
+    events: list[Record] = field(default_factory=list)
+    received: int = 0
+    requests: int = 0
+    kill: tuple[int, str] | None = None
+    caller: int | None = None
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def answer(self, method: str, path: str, records: list[Record]) -> tuple[int, Any] | None:
+        """Status and body; None when the caller is dead."""
+        with self.lock:
+            self.requests += 1
+            due = self.kill if self.kill is not None and self.kill[0] == self.requests else None
+            if due is None or due[1] == "after":
+                self.received += len(records)
+                self._store(method, path, records)
+            if due is not None:
+                assert self.caller is not None
+                os.kill(self.caller, signal.SIGKILL)
+                return None
+        return 200, {"results": [{"Id": record["Id"]} for record in reversed(records)]}
+
+    def _store(self, method: str, path: str, records: list[Record]) -> None:
+        if path == "/events":
+            self.events += records
+        elif method == "POST":
+            self.created += records
+        elif method == "DELETE":
+            for record in records:
+                self.people.pop(record["Id"], None)
+        else:
+            self.people.update((record["Id"], record) for record in records)
+
+
+@contextmanager
+def serving() -> Iterator[Api]:
+    """A running API."""
+    api = Api()
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def answer(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            told = api.answer(self.command, self.path, json.loads(body)) if body else (200, {})
+            if told is None:
+                self.close_connection = True
+                return
+            content = json.dumps(told[1]).encode()
+            self.send_response_only(told[0])
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            if self.command != "HEAD":
+                self.wfile.write(content)
+
+        do_HEAD = do_POST = do_PUT = do_DELETE = answer  # noqa: N815 - http.server's names
+
+        def handle_one_request(self) -> None:
+            try:
+                super().handle_one_request()
+            except ConnectionError:
+                self.close_connection = True
+
+        def log_message(self, *args: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    api.url = f"http://127.0.0.1:{server.server_address[1]}"
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+    thread.start()
+    try:
+        yield api
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
