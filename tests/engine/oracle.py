@@ -49,6 +49,8 @@ class Oracle:
             present = {_key(spec, row) for row in rows}
             for key in [key for key, known in self.known.items() if key not in present and not known.cleared]:
                 self._remove(spec, key)
+        if spec.mode is Mode.DELETE:
+            self.known = {key: known for key, known in self.known.items() if key in {_key(spec, row) for row in rows}}
         write = {Mode.UPSERT: self._upsert, Mode.UPDATE: self._update, Mode.CREATE: self._create}.get(spec.mode)
         for row in sorted(valid, key=lambda row: _key(spec, row)):
             key, match = _key(spec, row), _match(spec, row)

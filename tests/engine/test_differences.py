@@ -43,7 +43,7 @@ def _sent(row: Row) -> Row:
     return {name: None if value is None else KINDS[name].sent(value) for name, value in row.items()}
 
 
-@examples(12)
+@examples(8)
 @given(st.lists(_edited(), min_size=1, max_size=12))
 def test_only_differences_are_sent(edits: list[tuple[Row, Row]]) -> None:
     with Warehouse() as warehouse, tempfile.TemporaryDirectory() as journal:

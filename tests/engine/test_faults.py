@@ -117,7 +117,7 @@ def _histories(draw: st.DrawFn, mode: str) -> list[People]:
     return history
 
 
-@examples(25)
+@examples(20)
 @given(st.data(), _case())
 def test_it_survives(data: st.DataObject, case: Case) -> None:
     history = data.draw(_histories(case.mode))
