@@ -212,8 +212,11 @@ def checksum(layout: Layout, columns: Iterable[tuple[str, str]]) -> str:
 
 
 def table_suffix(sync: str, account: str) -> str:
-    """The part of a table name that stands for a sync and the account that it writes to."""
-    digest = hashlib.sha256(account.encode()).hexdigest()[:8]
+    """The part of a table name that stands for a sync and the account that it writes to.
+
+    The digest tells names apart that are the same once they are shortened.
+    """
+    digest = hashlib.sha256(f"{sync}\n{account}".encode()).hexdigest()[:8]
     return f"{_sanitise(sync)[:40]}__{digest}"
 
 
