@@ -118,14 +118,15 @@ select {{ revetl_dbt.revetl_seq() }} from {{ s.plan }} as p where {{ revetl_dbt.
 
 {#
   Fold outcomes into the ledger: of the plan rows in `ranges` (op, first, last number) those that have no other status among the results were accepted.
-  `unsure` rows may have been: the ledger keeps them in a standing that is never equal to the model. Repeating a fold does no harm: what is
-  inserted is deleted first. `fresh`: the ledger has none of these keys; `clean`: nothing was or is rejected.
+  `unsure` rows may have been: those that the ledger has get a standing that is never equal to the model; one that it has not may be somebody else's
+  record, and stays unknown. Repeating a fold does no harm: what is inserted is deleted first. `fresh`: the ledger has none of these keys; `clean`:
+  nothing was or is rejected; `doubt`: some are unsure.
 #}
-{% macro revetl_fold(s, ranges, run_id, fresh, clean) %}
-  {{ return(adapter.dispatch('revetl_fold', 'revetl_dbt')(s, ranges, run_id, fresh, clean)) }}
+{% macro revetl_fold(s, ranges, run_id, fresh, clean, doubt) %}
+  {{ return(adapter.dispatch('revetl_fold', 'revetl_dbt')(s, ranges, run_id, fresh, clean, doubt)) }}
 {% endmacro %}
 
-{% macro default__revetl_fold(s, ranges, run_id, fresh, clean) %}
+{% macro default__revetl_fold(s, ranges, run_id, fresh, clean, doubt) %}
   {%- set seq = revetl_dbt.revetl_seq() -%}
   {%- set names = (s.key_columns + s.fields) | map(attribute='name') | list -%}
   {%- set kept, written = names + s.carried, [] -%}
@@ -139,15 +140,21 @@ where {{ revetl_dbt.revetl_in_ranges('p', ranges) }}
   {%- set forget_accepted -%}
 delete from {{ s.ledger }} as l
 using ({{ sent }}) as p
-where {{ revetl_dbt.revetl_on_key(s, 'l', 'p') }} and p._status in ('accepted', 'unsure')
+where {{ revetl_dbt.revetl_on_key(s, 'l', 'p') }} and p._status = 'accepted'
   {%- endset -%}
   {%- set keep_accepted -%}
 insert into {{ s.ledger }} ({{ kept | join(', ') }}, _standing, _destination_id, _run_id, _accepted_at)
 select p.{{ (written + s.carried) | join(', p.') }},
-  case when p._status = 'unsure' then 'unsure' when p._op = 'clear' then 'cleared' when p._op = 'delete' then 'deleted' else 'sent' end,
+  case p._op when 'clear' then 'cleared' when 'delete' then 'deleted' else 'sent' end,
   coalesce(p._new_id, p._destination_id), '{{ run_id }}', {{ revetl_dbt.revetl_now() }}
 from ({{ sent }}) as p
-where p._status = 'unsure' or (p._status = 'accepted'{% if s.mode != 'delete' %} and p._op <> 'delete'{% endif %})
+where p._status = 'accepted'{% if s.mode != 'delete' %} and p._op <> 'delete'{% endif %}
+  {%- endset -%}
+  {%- set doubted -%}
+update {{ s.ledger }} as l
+set _standing = 'unsure'
+from ({{ sent }}) as p
+where {{ revetl_dbt.revetl_on_key(s, 'l', 'p') }} and p._status = 'unsure'
   {%- endset -%}
   {%- set forget_rejected -%}
 delete from {{ s.rejected }} as l
@@ -161,7 +168,7 @@ select p.{{ names | join(', p.') }}, p._op,
 from ({{ sent }}) as p
 where p._status in ('rejected', 'unknown')
   {%- endset -%}
-  {{ return(([] if fresh else [forget_accepted]) + [keep_accepted] + ([] if clean else [forget_rejected, keep_rejected])) }}
+  {{ return(([] if fresh else [forget_accepted]) + [keep_accepted] + ([doubted] if doubt else []) + ([] if clean else [forget_rejected, keep_rejected])) }}
 {% endmacro %}
 
 

@@ -182,7 +182,10 @@ class Ledger:
         self._clean = self._clean and all(result.status == "accepted" for result in results)
         fresh = not replay and all(r.op == "create" for r in ranges)
         statements = [f"delete from {self.layout.tables.results}", *self._load(results)]
-        statements += self._macro("revetl_fold", ranges=plain, run_id=run_id, fresh=fresh, clean=self._clean)
+        doubt = any(result.status == "unsure" for result in results)
+        statements += self._macro(
+            "revetl_fold", ranges=plain, run_id=run_id, fresh=fresh, clean=self._clean, doubt=doubt
+        )
         if any(result.status != "accepted" for result in results):
             statements += self._macro(
                 "revetl_outcomes",

@@ -163,3 +163,39 @@ def test_a_run_that_lost_its_lease_records_nothing_in_the_plan_of_another(
     f.run()
     assert f.destination.contents() == {(f"{number}@x",): {"Name": "Bea"} for number in range(12)}
     assert f.run().status == "noop"
+
+
+class Unheard(Faults):
+    """Nothing arrives, and nobody can tell."""
+
+    def before(self, batch: Batch, nth: int) -> None:
+        raise UnknownOutcomeError("no answer", code="timeout")
+
+
+@pytest.mark.parametrize("mode", ["upsert", "update"])
+@pytest.mark.parametrize("on_removed", ["delete", "clear"])
+def test_what_may_never_have_arrived_is_not_ours_to_remove(
+    flow: Make, warehouse: Warehouse, on_removed: str, mode: str
+) -> None:
+    f = flow(**SPEC, mode=mode, on_removed=on_removed, guards={"min_rows": 0})
+    f.destination.add("a@x", Name="theirs")
+    f.destination.faults = Unheard()
+    write(warehouse, (1, "a@x", "Ann"))
+    assert f.run().status == "error"
+    f.destination.faults = Faults()
+    write(warehouse)
+    assert f.run().requests == 0
+    assert f.destination.contents() == {("a@x",): {"Name": "theirs"}}
+
+
+@pytest.mark.parametrize("mode", ["append", "create"])
+def test_doubt_does_not_turn_an_event_into_an_update(flow: Make, warehouse: Warehouse, mode: str) -> None:
+    operation = Operation(mode)
+    destination = Fake(people(idempotent=[operation]), faults=Unheard())
+    f = flow(destination, key=("id",), match=SPEC["match"] if mode == "create" else {}, fields=SPEC["fields"], mode=mode)
+    write(warehouse, (1, "a@x", "Ann"), (2, "b@x", "Bea"))
+    assert f.run().status == "error"
+    f.destination.faults = Faults()
+    assert f.run().totals.created == 2
+    assert len(f.destination.changes(operation)) == len(f.destination.changes()) == 2
+    assert f.run().status == "noop"

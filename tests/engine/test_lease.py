@@ -1,0 +1,179 @@
+"""One sync is sent by one run at a time; a DuckDB file that somebody else has is waited for."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from revetl_dbt.destinations.base import Batch
+from revetl_dbt.engine.result import SyncResult
+from revetl_dbt.errors import LeaseHeldError, WarehouseError
+from revetl_dbt.warehouse import store as store_module
+
+from .harness import Flow, Warehouse
+
+Make = Callable[..., Flow]
+HERE = socket.gethostname()
+NOBODY = 2**22 + 1  # beyond the largest pid that Linux gives
+
+
+@pytest.fixture
+def people(flow: Make, warehouse: Warehouse) -> Flow:
+    rows = [{"id": str(n), "name": "'Ann'"} for n in range(8)]
+    warehouse.table("people", {"id": "integer", "name": "varchar"}, rows)
+    return flow(match={"Id": "id"}, fields={"Name": {"column": "name"}})
+
+
+def hold(warehouse: Warehouse, holder: str, seconds: int = 60) -> None:
+    """A lease of another run."""
+    store = warehouse.store
+    store.prepare()
+    now = store.session.macro("revetl_now")
+    until = store.session.macro("revetl_now") + f" + interval '{seconds} second'"
+    values = f"'people', 'acme', 'other-run', '{holder}', {now}, {until}"
+    warehouse.run(f"insert into {store.tables['revetl_leases']} values ({values})")
+
+
+def test_a_second_run_is_refused_while_the_first_sends(people: Flow, warehouse: Warehouse, tmp_path: Path) -> None:
+    second = replace(people, journal_dir=tmp_path / "second", results=[])
+    refused: list[SyncResult] = []
+
+    def meanwhile(batch: Batch) -> None:
+        people.destination.hold = lambda batch: None
+        refused.append(second.run(store=warehouse.new_store()))
+
+    people.concurrency = 1
+    people.destination.hold = meanwhile
+    assert people.run().status == "success"
+    (result,) = refused
+    assert result.status == "error"
+    pattern = (
+        rf"Sync `people` is being sent by another run \({re.escape(HERE)} pid {os.getpid()}, since [-\d :.]+ UTC\)"
+    )
+    assert re.match(pattern, result.message or "")
+    assert len(people.destination.changes()) == 8
+    assert second.run().status == "noop"
+
+
+@pytest.mark.parametrize(
+    ("holder", "seconds", "status"),
+    [
+        (f"{HERE} pid {NOBODY}", 60, "success"),  # the process is gone
+        (f"elsewhere pid {NOBODY}", 60, "error"),  # who knows
+        (f"{HERE} pid {os.getppid()}", 60, "error"),  # it is there
+        ("elsewhere pid 1", -1, "success"),  # its time is over
+        ("an unreadable holder", 60, "error"),
+    ],
+)
+def test_who_holds_and_how_long(people: Flow, warehouse: Warehouse, holder: str, seconds: int, status: str) -> None:
+    hold(warehouse, holder, seconds)
+    result = people.run()
+    assert result.status == status
+    if status == "error":
+        assert holder in (result.message or "")
+        assert people.destination.requests == 0
+
+
+def test_of_runs_at_the_same_moment_one_gets_it(warehouse: Warehouse) -> None:
+    warehouse.store.prepare()
+    barrier, won, lost = threading.Barrier(6), list[str](), list[str]()
+
+    def take(run_id: str) -> None:
+        store = warehouse.new_store()
+        barrier.wait()
+        try:
+            store.take_lease("people", "acme", run_id)
+            won.append(run_id)
+        except LeaseHeldError:
+            lost.append(run_id)
+
+    threads = [threading.Thread(target=take, args=(f"run-{n}",)) for n in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (len(won), len(lost)) == (1, 5)
+    warehouse.store.renew_lease("people", "acme", won[0])
+    warehouse.store.release_lease("people", "acme", won[0])
+    warehouse.store.take_lease("people", "acme", "the-next")
+
+
+def test_a_lease_that_was_lost_cannot_be_renewed(warehouse: Warehouse) -> None:
+    store = warehouse.store
+    store.prepare()
+    store.take_lease("people", "acme", "mine")
+    store.renew_lease("people", "acme", "mine")
+    with pytest.raises(LeaseHeldError, match="`people` was lost"):
+        store.renew_lease("people", "acme", "yours")
+    store.release_lease("people", "acme", "yours")
+    store.renew_lease("people", "acme", "mine")
+    store.take_lease("people", "globex", "yours")
+    store.take_lease("others", "acme", "yours")
+
+
+def test_a_lease_is_given_back_whatever_happens(people: Flow, warehouse: Warehouse) -> None:
+    people.remap(where="no_such_column = 1")
+    assert people.run().status == "error"
+    assert warehouse.query(f"select * from {warehouse.store.tables['revetl_leases']}") == []
+
+
+HOLDER = """
+import sys, duckdb
+held = duckdb.connect(sys.argv[1], read_only=sys.argv[2] == "r")
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture(params=["r", "w"])
+def other_process(warehouse: Warehouse, request: pytest.FixtureRequest) -> Iterator[subprocess.Popen[str]]:
+    """Another process has the warehouse's file open; it ends when its stdin is closed."""
+    if not warehouse.is_duckdb:
+        pytest.skip("only DuckDB's file is locked")
+    ((file,),) = warehouse.query("select path from duckdb_databases() where not internal")
+    warehouse.store.release()
+    command = [sys.executable, "-c", HOLDER, file, request.param]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "held\n"
+        yield process
+        assert process.stdin is not None
+        process.stdin.close()
+        process.wait()
+
+
+def test_a_file_that_stays_locked(
+    people: Flow, warehouse: Warehouse, other_process: subprocess.Popen[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_module, "LOCK_WAIT_SECONDS", 0.0)
+    with pytest.raises(WarehouseError) as caught:
+        people.run()
+    assert str(caught.value).startswith("The DuckDB file is still held by another process after 0 s: ")
+    assert f"PID {other_process.pid}" in str(caught.value)
+    assert people.destination.requests == 0
+
+
+def test_a_file_that_comes_free(people: Flow, warehouse: Warehouse, other_process: subprocess.Popen[str]) -> None:
+    told: list[str] = []
+
+    def notice(text: str) -> None:
+        told.append(text)
+        assert other_process.stdin is not None
+        other_process.stdin.close()
+        other_process.wait()
+
+    store = warehouse.new_store()
+    store._notice = notice
+    assert people.run(store=store).status == "success"
+    assert len(told) == 1
+    assert told[0].startswith("Waiting for the DuckDB file: ")
+    assert f"PID {other_process.pid}" in told[0]
