@@ -78,6 +78,37 @@ where not exists (select 1 from ({{ revetl_dbt.revetl_source(s) }}) as s where {
 
 
 {#
+  Fields whose type is another now: values are kept where they can be. Where not, and `doubt` is set, their rows are never equal to the model.
+#}
+{% macro revetl_change_types(relation, columns, doubt) %}
+  {{ return(adapter.dispatch('revetl_change_types', 'revetl_dbt')(relation, columns, doubt)) }}
+{% endmacro %}
+
+{% macro default__revetl_change_types(relation, columns, doubt) %}
+  {%- set statements = [] -%}
+  {%- for column in columns -%}
+    {%- if doubt %}{% do statements.append(revetl_dbt.revetl_doubt_rows(relation, column.name ~ ' is not null')) %}{% endif -%}
+    {%- do statements.append('alter table ' ~ relation ~ ' drop column ' ~ column.name) -%}
+  {%- endfor -%}
+  {{ return(statements + revetl_dbt.revetl_add_columns(relation, columns)) }}
+{% endmacro %}
+
+{% macro duckdb__revetl_change_types(relation, columns, doubt) %}
+  {%- set statements = [] -%}
+  {%- for column in columns -%}
+    {%- set kept = 'try_cast(' ~ column.name ~ ' as ' ~ column.engine_type ~ ')' -%}
+    {%- if doubt %}{% do statements.append(revetl_dbt.revetl_doubt_rows(relation, column.name ~ ' is not null and ' ~ kept ~ ' is null')) %}{% endif -%}
+    {%- do statements.append('alter table ' ~ relation ~ ' alter column ' ~ column.name ~ ' type ' ~ column.engine_type ~ ' using ' ~ kept) -%}
+  {%- endfor -%}
+  {{ return(statements) }}
+{% endmacro %}
+
+{% macro revetl_doubt_rows(relation, condition) %}
+  {{ return("update " ~ relation ~ " set _standing = 'unsure' where _standing = 'sent' and " ~ condition) }}
+{% endmacro %}
+
+
+{#
   Put outcomes into the results table. `rows` are lists of (seq, status, id, code, message); `base64` is the same as a JSON array of arrays of text:
   one literal with nothing to quote, where the engine can take it apart.
 #}

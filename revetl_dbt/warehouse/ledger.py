@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -11,11 +11,11 @@ import msgspec
 
 from revetl_dbt.destinations.base import ColumnType
 from revetl_dbt.errors import Diagnostic, InputError, WarehouseError
-from revetl_dbt.spec.models import Sync
+from revetl_dbt.spec.models import Mode, Sync
 from revetl_dbt.warehouse.layout import Layout, Tables, checksum, draft, recorded, restored, table_suffix, typed
 from revetl_dbt.warehouse.reader import PAGE_ROWS
 from revetl_dbt.warehouse.store import Store, SyncState
-from revetl_dbt.warehouse.types import is_binary
+from revetl_dbt.warehouse.types import is_binary, is_text
 
 RESULT_ROWS_PER_STATEMENT = 5_000
 # Rendering a macro costs milliseconds: a page's SQL is rendered once, with these in place of its numbers.
@@ -356,14 +356,15 @@ def _with_types(store: Store, layout: Layout) -> Layout:
 
 
 def _widened(store: Store, layout: Layout) -> Layout:
-    """Add to existing tables the columns of fields that were mapped since they were made; the layout knows then of
-    columns whose fields are mapped no more."""
+    """Give existing tables the columns of fields that were mapped since they were made, and the types that fields have
+    now; the layout knows then of columns whose fields are mapped no more."""
     session = store.session
     argument = layout.as_argument()
     carried: set[str] = set()
     for relation in (layout.tables.rejected, layout.tables.ledger):
         identifier = relation.rsplit(".", 1)[-1].strip('"`[]')
-        present = {name.lower() for name, _ in session.columns(session.database, store.schema, identifier)}
+        columns = session.columns(session.database, store.schema, identifier)
+        present = {name.lower(): kind for name, kind in columns}
         keys = [column.label for column in layout.keys if column.name not in present]
         if keys:
             raise InputError.single(
@@ -376,8 +377,19 @@ def _widened(store: Store, layout: Layout) -> Layout:
         missing = [column for column in argument["fields"] if column["name"] not in present]
         if missing:
             session.run(session.macro("revetl_add_columns", relation=relation, columns=missing))
+        doubt = relation == layout.tables.ledger and layout.sync.spec.mode in (Mode.UPSERT, Mode.UPDATE)
+        retyped = [column for column in argument["fields"] if not _fits(column, present)]
+        for statement in session.macro("revetl_change_types", relation=relation, columns=retyped, doubt=doubt):
+            session.run([statement])
         carried = {name for name in present if name.startswith("f_")} - {column.name for column in layout.fields}
     return replace(layout, carried=tuple(sorted(carried)))
+
+
+def _fits(column: Mapping[str, Any], present: Mapping[str, str]) -> bool:
+    """True when a table has the column with a type that holds its values, or does not have it."""
+    kind, wanted = present.get(column["name"], column["engine_type"]), column["engine_type"]
+    # Text has several names; with a length it is another type.
+    return kind.lower() == wanted.lower() or (is_text(kind) and is_text(wanted) and "(" not in kind)
 
 
 def _first_lines(text: str) -> str:

@@ -192,7 +192,8 @@ def test_what_may_never_have_arrived_is_not_ours_to_remove(
 def test_doubt_does_not_turn_an_event_into_an_update(flow: Make, warehouse: Warehouse, mode: str) -> None:
     operation = Operation(mode)
     destination = Fake(people(idempotent=[operation]), faults=Unheard())
-    f = flow(destination, key=("id",), match=SPEC["match"] if mode == "create" else {}, fields=SPEC["fields"], mode=mode)
+    match = SPEC["match"] if mode == "create" else {}
+    f = flow(destination, key=("id",), match=match, fields=SPEC["fields"], mode=mode)
     write(warehouse, (1, "a@x", "Ann"), (2, "b@x", "Bea"))
     assert f.run().status == "error"
     f.destination.faults = Faults()
