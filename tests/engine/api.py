@@ -13,6 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 Record = dict[str, Any]
+REFUSED = "Nemo"
 
 
 @dataclass
@@ -25,6 +26,7 @@ class Api:
     events: list[Record] = field(default_factory=list)
     received: int = 0
     requests: int = 0
+    refusals: list[int] = field(default_factory=list)  # statuses to answer with, before anything is accepted
     kill: tuple[int, str] | None = None
     caller: int | None = None
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -33,15 +35,19 @@ class Api:
         """Status and body; None when the caller is dead."""
         with self.lock:
             self.requests += 1
+            if self.refusals:
+                return self.refusals.pop(0), {"detail": "told to"}
             due = self.kill if self.kill is not None and self.kill[0] == self.requests else None
             if due is None or due[1] == "after":
                 self.received += len(records)
-                self._store(method, path, records)
+                self._store(method, path, [record for record in records if record.get("Name") != REFUSED])
             if due is not None:
                 assert self.caller is not None
                 os.kill(self.caller, signal.SIGKILL)
                 return None
-        return 200, {"results": [{"Id": record["Id"]} for record in reversed(records)]}
+        errors = [f"{REFUSED} is no name" if record.get("Name") == REFUSED else None for record in records]
+        results = [{"Id": record["Id"], "error": error} for record, error in zip(records, errors, strict=True)]
+        return 200, {"results": results[::-1]}
 
     def _store(self, method: str, path: str, records: list[Record]) -> None:
         if path == "/events":
@@ -72,6 +78,8 @@ def serving() -> Iterator[Api]:
             content = json.dumps(told[1]).encode()
             self.send_response_only(told[0])
             self.send_header("Content-Length", str(len(content)))
+            if told[0] == 429:
+                self.send_header("Retry-After", "0")
             self.end_headers()
             if self.command != "HEAD":
                 self.wfile.write(content)

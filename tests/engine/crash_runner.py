@@ -38,7 +38,7 @@ WORKERS = 2
 
 def config(url: str) -> HttpConfig:
     """People are upserted and deleted by id; events are appended, and nothing tells two of them apart."""
-    results = {"results": "results", "join": "match", "at": "Id"}
+    results = {"results": "results", "join": "match", "at": "Id", "error": "error"}
     operations = {
         "upsert": {"path": "/people", "method": "PUT", "body": "array", "batch_size": BATCH, "response": results},
         "delete": {"path": "/people", "method": "DELETE", "body": "array", "batch_size": BATCH},
