@@ -12,6 +12,8 @@ dry run and recording belong to the engine.
         describe(object)           the fields there are
         encoder(column, field)     how a typed value is written
         write(batch)               one outcome a change, or a classified error for the whole batch
+        submit(batch), poll(...)   the same through the vendor's asynchronous jobs, where it has them
+        create_field(object, ...)  a custom field that is not there yet
         read(object, ...)          what the destination holds now
 """
 
@@ -39,8 +41,9 @@ class Operation(str, Enum):
     UPDATE = "update"  # update the one that matches; never create
     CREATE = "create"  # create it; there is none yet
     APPEND = "append"  # add an event, message or task; never touched again
-    DELETE = "delete"  # remove for good
-    ARCHIVE = "archive"  # remove so that the vendor can bring it back
+    DELETE = "delete"  # remove as a user of the tool would
+    ARCHIVE = "archive"  # put away so that the tool can bring it back
+    ERASE = "erase"  # remove for good, beyond the tool's own bin
 
 
 class Status(str, Enum):
@@ -78,6 +81,14 @@ class Change(NamedTuple):
     match: Mapping[str, Any]
     fields: Mapping[str, Any]
     id: str | None = None
+
+
+class Reference(NamedTuple):
+    """A field value that names another record: the one of `object` whose field `match` holds `value` (encoded)."""
+
+    object: str
+    match: str
+    value: Any
 
 
 class Rendered(NamedTuple):
@@ -147,6 +158,13 @@ class AllAlike(Sequence[Outcome]):
         return Outcome(self.changes[index].seq, self.status)
 
 
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """A vendor's job that is not finished: ask again after so many seconds."""
+
+    seconds: float
+
+
 class ColumnType(str, Enum):
     """Logical type of a column or expression, the same for all adapters, and the Python type of its values."""
 
@@ -185,6 +203,15 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class Bulk:
+    """The vendor's asynchronous jobs for one operation: what one job may hold, and from how many changes of a plan on
+    they are used in place of `write` (0: always)."""
+
+    limits: Limits
+    threshold: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class ObjectType:
     """What can be done with one object of a destination.
 
@@ -192,7 +219,8 @@ class ObjectType:
     cannot be done and what to do instead. `idempotent` are those operations that may be sent twice without harm.
     `match_fields` are the fields that can find a record (None: the vendor's description tells, or any).
     `partial_updates`: an update may leave out fields. `reads`: read() works. `described`: describe() knows the fields,
-    so that names can be checked.
+    so that names can be checked. `bulk` are the operations that have asynchronous jobs: submit() and poll() work.
+    `creates_fields`: create_field() works. `references`: a field may hold a `Reference`, which the vendor resolves.
     """
 
     name: str
@@ -204,6 +232,9 @@ class ObjectType:
     partial_updates: bool = True
     reads: bool = False
     described: bool = False
+    bulk: Mapping[Operation, Bulk] = field(default_factory=dict)
+    creates_fields: bool = False
+    references: bool = False
     ordered: bool = False  # requests must arrive one after the other
     label: str | None = None
     unsupported: Mapping[Operation, str] = field(default_factory=dict)
@@ -397,6 +428,17 @@ class Destination(ABC):
         """The fields of an object. Raises FatalError when there is no such object. Only where `described`."""
         raise NotImplementedError(f"{self.type} does not describe its objects")
 
+    def describe_field(self, object: str, name: str) -> FieldInfo | None:  # noqa: A002, ARG002
+        """A field that can be written though describe() does not list it (an association, say); None: there is none."""
+        return None
+
+    def create_field(self, object: str, name: str, column: ColumnType) -> FieldInfo:  # noqa: A002
+        """Create the custom field `name` that fits a column's type. Only where `creates_fields`.
+
+        Raises a DestinationError when the destination refuses it.
+        """
+        raise NotImplementedError(f"{self.type} cannot create fields")
+
     def encoder(self, column: ColumnType, info: FieldInfo | None) -> Encoder | None:  # noqa: ARG002
         """How values of a column are written into a field (`info`: as described, where it is). None: as they are."""
         return None
@@ -407,6 +449,24 @@ class Destination(ABC):
 
         Raises a DestinationError when the batch failed as a whole.
         """
+
+    def submit(self, batch: Batch, started: Callable[[str], None]) -> None:
+        """Hand a batch to the vendor's asynchronous jobs. Only for operations in `ObjectType.bulk`.
+
+        Calls `started` exactly once, with all that poll() needs to find the job again in another process (its id: no
+        secret, no personal data): as soon as that is known, and before the vendor begins to work on it where that is a
+        request of its own. Raises a DestinationError as `write` does.
+        """
+        raise NotImplementedError(f"{self.type} has no asynchronous jobs")
+
+    def poll(self, batch: Batch, job: str) -> Iterable[Outcome] | Pending:
+        """One outcome a change of a batch whose job has ended, or how long to wait for that.
+
+        `batch` holds the changes that were submitted, in that order, also when another process submitted them. A job
+        that never began, or that no longer exists, makes its changes RETRY or UNKNOWN. Raises a DestinationError when
+        the vendor cannot be asked now.
+        """
+        raise NotImplementedError(f"{self.type} has no asynchronous jobs")
 
     def takes_json(self, object: str, operation: Operation) -> bool:  # noqa: A002, ARG002
         """True when `write_json` writes the same as `write` would: records of typed values, without vendor encoding."""
