@@ -41,6 +41,13 @@ class BusyError(SandboxError):
     """Another process serves this state directory, or is about to."""
 
 
+Watcher = Callable[[str, Request, Response], None]
+"""Told of a vendor's name, a request to it and the answer to it (which a fault may keep from arriving)."""
+
+watchers: list[Watcher] = []
+"""Who is told of every request that any sandbox of this process gets."""
+
+
 class Sandbox:
     """Stand-ins for several vendors in a daemon thread of this process, on one loopback port.
 
@@ -202,6 +209,8 @@ class Sandbox:
         start, at = time.perf_counter(), self.store.now()
         hits = self.faults.take(prefix, request)
         reply, dropped = self._carry_out(vendor, request, hits)
+        for watcher in watchers:
+            watcher(prefix, request, reply.response)
         self.store.log(
             LoggedRequest(
                 n=0,
