@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 from urllib.parse import parse_qsl, unquote
 
 from jsonschema import Draft4Validator
@@ -224,7 +224,7 @@ def _bodies(
         return dict.fromkeys(kinds, whole.get("schema")), bool(whole.get("required"))
     if not form:
         return {}, False
-    names = {item["name"]: {} for item in form}
+    names: dict[str, Any] = {item["name"]: {} for item in form}
     needed = [item["name"] for item in form if item.get("required")]
     schema = {"properties": names, "additionalProperties": False, **({"required": needed} if needed else {})}
     return dict.fromkeys(kinds, schema), bool(needed)
@@ -354,7 +354,8 @@ def _words(error: ValidationError, path: str = "") -> Iterator[str]:
         for inner in fewest:
             yield from _words(inner, where)
     elif error.validator == "additionalProperties":
-        for name in sorted(set(error.instance) - set(error.schema.get("properties", ()))):
+        schema: Any = error.schema
+        for name in sorted({*cast(Mapping[str, Any], error.instance)} - {*schema.get("properties", ())}):
             yield f"{where}.{name} is not described"
     elif error.validator == "required":
         yield f"{where}: {error.message.partition(' ')[0]} is required"
