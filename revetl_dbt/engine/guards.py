@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from revetl_dbt.destinations.base import Guards
@@ -23,35 +23,58 @@ def effective(own: Guards, defaults: Guards) -> Guards:
     return defaults.model_copy(update={name: value for name, value in own if value is not None})
 
 
-def check(guards: Guards, plan: PlanSummary, *, deletes_declared: bool) -> Iterator[Violation]:
+def in_words(violations: Iterable[Violation]) -> str:
+    """The broken guards and why, on one line."""
+    return "; ".join(f"guard `{violation.guard}`: {violation.reason}" for violation in violations)
+
+
+def check(guards: Guards, plan: PlanSummary, *, deletes_declared: bool, first: bool = False) -> Iterator[Violation]:
     """The guards that a plan breaks.
 
-    `deletes_declared`: the sync's mode is delete, so that its rows are deletes on purpose.
+    `deletes_declared`: the sync's mode is delete, so that its rows are deletes on purpose. `first`: no run of the sync
+    has come through yet, so that the ledger is no measure of what is usual; a share bounds only removals then.
     """
     removals = plan.count(*REMOVALS)
-    if removals and plan.model_rows == 0 and not deletes_declared and guards.min_rows is None:
-        yield Violation(
-            "empty_model", f"the model is empty, and {removals} records would be removed", removals_only=True
-        )
+    emptied = _emptied(guards, plan)
+    if emptied is not None and removals and not deletes_declared:
+        yield Violation("empty_model", f"{emptied}, and {_records(removals)} would be removed", removals_only=True)
     if guards.min_rows is not None and plan.model_rows < guards.min_rows:
-        yield Violation(
-            "min_rows", f"the model has {plan.model_rows} rows, fewer than {guards.min_rows}", removals_only=False
-        )
+        yield Violation("min_rows", f"the model has {_rows(plan.model_rows)}, fewer than {guards.min_rows}", False)
+    changes = plan.count("create", "update", *REMOVALS)
+    measure = 0 if first else plan.ledger_rows
+    # What may be removed is in the ledger, whatever its standing there.
+    removable = 0 if deletes_declared else max(plan.ledger_rows, removals)
     limits = (
-        ("max_deletes", guards.max_deletes, removals, True),
-        ("max_creates", guards.max_creates, plan.count("create"), False),
-        ("max_updates", guards.max_updates, plan.count("update"), False),
-        ("max_changes", guards.max_changes, plan.count("create", "update", *REMOVALS), False),
+        ("max_deletes", guards.max_deletes, removals, removable, True),
+        ("max_creates", guards.max_creates, plan.count("create"), measure, False),
+        ("max_updates", guards.max_updates, plan.count("update"), measure, False),
+        ("max_changes", guards.max_changes, changes, measure, False),
     )
-    for name, limit, rows, removals_only in limits:
-        if limit is None or not _exceeds(limit, rows, plan.ledger_rows):
-            continue
-        whole = f" of {plan.ledger_rows}" if isinstance(limit, str) else ""
-        yield Violation(name, f"{rows} rows{whole}, more than {limit}", removals_only)
+    for name, limit, rows, whole, removals_only in limits:
+        if limit is not None and _exceeds(limit, rows, whole):
+            of = f" of {whole}" if isinstance(limit, str) else ""
+            yield Violation(name, f"{_rows(rows)}{of}, more than {limit}", removals_only)
 
 
-def _exceeds(limit: int | str, rows: int, ledger_rows: int) -> bool:
+def _emptied(guards: Guards, plan: PlanSummary) -> str | None:
+    """Why the model says nothing of what it held before; None when it does."""
+    if plan.model_rows == 0:
+        # `min_rows` says how empty it may be.
+        return "the model is empty" if guards.min_rows is None else None
+    invalid = plan.count("invalid")
+    return f"none of the model's {_rows(invalid)} can be sent" if invalid == plan.model_rows else None
+
+
+def _exceeds(limit: int | str, rows: int, whole: int) -> bool:
     if isinstance(limit, int):
         return rows > limit
-    # A share of nothing says nothing: the first run of a sync is bounded by counts only.
-    return ledger_rows > 0 and rows * 100 > float(limit.rstrip("% ")) * ledger_rows
+    # A share of nothing says nothing: counts alone bound it.
+    return whole > 0 and rows * 100 > float(limit.rstrip("% ")) * whole
+
+
+def _rows(count: int) -> str:
+    return f"{count} row{'' if count == 1 else 's'}"
+
+
+def _records(count: int) -> str:
+    return f"{count} record{'' if count == 1 else 's'}"

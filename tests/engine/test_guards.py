@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
+from itertools import combinations
 from typing import Any
 
 import pytest
@@ -21,9 +23,11 @@ def plan(*, model_rows: int = 100, ledger_rows: int = 100, **rows: int) -> PlanS
     return PlanSummary(groups, model_rows, ledger_rows, 0)
 
 
-def broken(limits: dict[str, Any], summary: PlanSummary, *, deletes_declared: bool = False) -> dict[str, bool]:
+def broken(
+    limits: dict[str, Any], summary: PlanSummary, *, deletes_declared: bool = False, first: bool = False
+) -> dict[str, bool]:
     """Guard: whether it holds the removals only."""
-    found = check(Guards.model_validate(limits), summary, deletes_declared=deletes_declared)
+    found = check(Guards.model_validate(limits), summary, deletes_declared=deletes_declared, first=first)
     return {violation.guard: violation.removals_only for violation in found}
 
 
@@ -51,9 +55,50 @@ def test_limits(limits: dict[str, Any], rows: dict[str, int], expected: dict[str
 
 
 def test_a_first_run_is_bounded_by_counts_only() -> None:
-    first = plan(ledger_rows=0, create=100)
-    assert broken({"max_changes": "50%", "max_creates": "1%"}, first) == {}
-    assert broken({"max_creates": 99}, first) == {"max_creates": False}
+    start = plan(ledger_rows=0, create=100)
+    assert broken({"max_changes": "50%", "max_creates": "1%"}, start) == {}
+    assert broken({"max_creates": 99}, start) == {"max_creates": False}
+
+
+def test_a_first_sync_that_was_interrupted_may_go_on() -> None:
+    rest = plan(ledger_rows=10, create=90, delete=2)
+    limits = {"max_changes": "50%", "max_creates": "1%", "max_deletes": "5%"}
+    assert broken(limits, rest, first=True) == {"max_deletes": True}
+    assert broken(limits, rest) == {"max_deletes": True, "max_changes": False, "max_creates": False}
+
+
+def test_a_share_of_records_in_doubt_holds_them() -> None:
+    assert broken({"max_deletes": "5%"}, plan(ledger_rows=0, delete=3)) == {"max_deletes": True}
+
+
+def test_declared_deletes_are_bounded_by_counts_only() -> None:
+    rows = plan(ledger_rows=0, delete=9)
+    assert broken({"max_deletes": "5%", "max_changes": "5%"}, rows, deletes_declared=True) == {}
+    assert broken({"max_deletes": 8}, rows, deletes_declared=True) == {"max_deletes": True}
+
+
+LIMITS: dict[str, tuple[dict[str, Any], bool]] = {
+    "max_creates": ({"create": 6}, False),
+    "max_updates": ({"update": 6}, False),
+    "max_deletes": ({"delete": 3, "clear": 3}, True),
+    "max_changes": ({"create": 2, "update": 2, "delete": 1, "clear": 1}, False),
+    "min_rows": ({"update": 1}, False),
+}
+
+
+@pytest.mark.parametrize("share", [False, True], ids=["count", "share"])
+@pytest.mark.parametrize("names", [names for n in range(6) for names in combinations(LIMITS, n)], ids="+".join)
+def test_every_combination_breaks_each_of_its_own(names: tuple[str, ...], share: bool) -> None:
+    """Each guard alone decides about its own rows, whichever others are set."""
+    rows: Counter[str] = Counter()
+    for name in names:
+        rows.update(LIMITS[name][0])
+    limits: dict[str, Any] = {name: "5%" if share else 5 for name in names if name != "min_rows"}
+    limits |= {"min_rows": 101} if "min_rows" in names else {}
+    assert broken(limits, plan(**rows)) == {name: LIMITS[name][1] for name in names}
+    generous: dict[str, Any] = {name: "100%" if share else 100 for name in names if name != "min_rows"}
+    generous |= {"min_rows": 100} if "min_rows" in names else {}
+    assert broken(generous, plan(**rows)) == {}
 
 
 def test_an_empty_model_removes_nothing_by_itself() -> None:
@@ -64,6 +109,12 @@ def test_an_empty_model_removes_nothing_by_itself() -> None:
     assert broken({}, plan(model_rows=0)) == {}
     assert broken({}, plan(model_rows=1, delete=99)) == {}
     assert broken({}, empty, deletes_declared=True) == {}
+
+
+@pytest.mark.parametrize("limits", [{}, {"min_rows": 0}, {"min_rows": 1}])
+def test_a_model_of_which_no_row_can_be_sent_is_empty_too(limits: dict[str, Any]) -> None:
+    assert broken(limits, plan(invalid=100, delete=100)) == {"empty_model": True}
+    assert broken(limits, plan(invalid=99, delete=99)) == {}
 
 
 def test_own_guards_go_before_those_of_the_destination() -> None:
