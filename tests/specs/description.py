@@ -355,7 +355,7 @@ def _words(error: ValidationError, path: str = "") -> Iterator[str]:
             yield from _words(inner, where)
     elif error.validator == "additionalProperties":
         schema: Any = error.schema
-        for name in sorted({*cast(Mapping[str, Any], error.instance)} - {*schema.get("properties", ())}):
+        for name in sorted({*cast("Mapping[str, Any]", error.instance)} - {*schema.get("properties", ())}):
             yield f"{where}.{name} is not described"
     elif error.validator == "required":
         yield f"{where}: {error.message.partition(' ')[0]} is required"
