@@ -77,7 +77,10 @@ class DbtSession:
 
     def relation_schema(self, schema: str) -> str:
         """A schema in the target's database, rendered."""
-        return str(self._adapter.Relation.create(database=self.database, schema=schema).include(identifier=False))
+        relation = self._adapter.Relation.create(database=self.database, schema=schema)
+        # PostgreSQL names a schema without its database where one is created.
+        one_database = self.adapter_type in {"postgres", "redshift"}
+        return str(relation.include(database=not one_database, identifier=False))
 
     def quote(self, name: str) -> str:
         """A column name, quoted."""
