@@ -184,12 +184,13 @@ def _write_and_drop(store: Store) -> bool:
 
 def _check_sync(store: Store, link: Link, sync: Sync) -> bool:
     """The relation, its columns, the SQL of the declaration and the destination's fields. Makes the sync's ledger."""
-    from revetl_dbt.engine.sync_run import check_fields, open_sync
+    from revetl_dbt.engine.fields import checked_fields
+    from revetl_dbt.engine.sync_run import open_sync
 
     kind = link.destination.object_type(sync.spec.object)
     assert kind is not None  # checked when the project was loaded
     open_sync(store, sync, kind, link.account(store), preview=True)
-    check_fields(sync, kind, link.described(kind))
+    checked_fields(sync, kind, link)
     return True
 
 

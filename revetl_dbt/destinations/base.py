@@ -379,6 +379,11 @@ class DestinationConfig(BaseModel):
         _collect_secrets(self, found)
         return found
 
+    def problems(self, target: str) -> Iterable[str]:  # noqa: ARG002
+        """Why this output must not serve the dbt target, in sentences: live credentials in a target for development,
+        say."""
+        return ()
+
     def in_sandbox(self, url: str, token: str | None) -> Self:  # noqa: ARG002
         """The same settings for the sandbox at `url`, which accepts `token` (None: it asks for none).
 

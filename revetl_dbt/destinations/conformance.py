@@ -47,9 +47,11 @@ from revetl_dbt.destinations.base import (
     FatalError,
     FieldInfo,
     Gate,
+    Limits,
     ObjectType,
     Operation,
     Outcome,
+    Pending,
     RateLimitedError,
     RetryableError,
     Status,
@@ -140,6 +142,7 @@ class Conformance:
             assert kind in list(destination.objects()) or destination.object_type(kind.name) == kind
             assert kind.operations, "an object that nothing can be done with"
             assert kind.idempotent <= set(kind.operations)
+            assert set(kind.bulk) <= set(kind.operations)
             for operation, limits in kind.operations.items():
                 assert limits.records > 0, operation
                 assert limits.bytes is None or limits.bytes > 0, operation
@@ -170,7 +173,7 @@ class Conformance:
             if not kind.described:
                 _refuses(NotImplementedError, lambda: destination.describe(kind.name))
                 return
-            fields = {info.name: info for info in destination.describe(kind.name)}
+            fields = _descriptions(subject, destination)
             assert {subject.match, *subject.values} <= set(fields)
             assert fields[subject.match].unique
             assert all(fields[name].writable for name in subject.values)
@@ -234,13 +237,14 @@ class Conformance:
     def test_an_empty_batch_is_no_request(self, subject: Subject) -> None:
         with _connected(subject) as (destination, kind, gate):
             for operation in kind.operations:
-                assert list(destination.write(_batch(kind, operation, []))) == []
+                if not _only_jobs(kind, operation):
+                    assert list(destination.write(_batch(kind, operation, []))) == []
             assert gate.requests == 0
 
     def test_a_full_batch_has_one_outcome_a_change(self, subject: Subject) -> None:
         with _connected(subject) as (destination, kind, _):
             operation = _operation(kind)
-            size = min(kind.operations[operation].records, 1000)
+            size = min(_limits(kind, operation).records, 1000)
             changes = [_change(subject, destination, n) for n in range(size)]
             _accepted(_write(destination, kind, changes))
             for change in (changes[0], changes[-1]):
@@ -248,7 +252,7 @@ class Conformance:
 
     def test_results_belong_to_their_change_whatever_their_order(self, subject: Subject) -> None:
         with _connected(subject) as (destination, kind, _):
-            size = min(kind.operations[_operation(kind)].records, 20)
+            size = min(_limits(kind, _operation(kind)).records, 20)
             changes = [_change(subject, destination, n) for n in range(size)]
             subject.server.provoke(Trouble.SHUFFLED)
             outcomes = _accepted(_write(destination, kind, changes))
@@ -261,7 +265,7 @@ class Conformance:
 
     def test_a_poisoned_row_does_not_take_others_with_it(self, subject: Subject) -> None:
         with _connected(subject) as (destination, kind, _):
-            changes = _poisoned(subject, destination, min(kind.operations[_operation(kind)].records, 5))
+            changes = _poisoned(subject, destination, min(_limits(kind, _operation(kind)).records, 5))
             subject.server.provoke(Trouble.POISON_ROW)
             if not subject.reports:
                 _refuses(BatchRejectedError, lambda: _write(destination, kind, changes))
@@ -274,7 +278,7 @@ class Conformance:
 
     def test_a_poisoned_batch_is_to_be_bisected(self, subject: Subject) -> None:
         with _connected(subject) as (destination, kind, _):
-            changes = _poisoned(subject, destination, min(kind.operations[_operation(kind)].records, 5))
+            changes = _poisoned(subject, destination, min(_limits(kind, _operation(kind)).records, 5))
             subject.server.provoke(Trouble.POISON_BATCH)
             error = _refuses(BatchRejectedError, lambda: _write(destination, kind, changes))
             assert str(error)
@@ -284,12 +288,27 @@ class Conformance:
             operation = _operation(kind)
             if operation not in kind.idempotent:
                 return
-            changes = [_change(subject, destination, n) for n in range(min(kind.operations[operation].records, 3))]
+            changes = [_change(subject, destination, n) for n in range(min(_limits(kind, operation).records, 3))]
             first = _accepted(_write(destination, kind, changes))
             again = _accepted(_write(destination, kind, changes))
             assert {seq: o.id for seq, o in first.items()} == {seq: o.id for seq, o in again.items()}
             if subject.reports:
                 assert Status.CREATED not in {outcome.status for outcome in again.values()}
+
+    def test_a_job_can_be_asked_by_another_process(self, subject: Subject) -> None:
+        with _connected(subject) as (destination, kind, _), _connected(subject) as (other, _, _):
+            for n, operation in enumerate(set(_CREATING) & set(kind.bulk)):
+                changes = [_change(subject, destination, 5 * n + m) for m in range(3)]
+                batch = _batch(kind, operation, changes)
+                job = _begun(destination, batch)
+                first = _accepted(_ended(destination, batch, job))
+                again = _accepted(_ended(other, batch, job))
+                assert first.keys() == {change.seq for change in changes}
+                assert {seq: outcome.id for seq, outcome in again.items()} == {
+                    seq: outcome.id for seq, outcome in first.items()
+                }
+                held = [subject.server.held(change.match[subject.match]) for change in changes]
+                assert None not in held
 
     def test_threads_share_a_connector(self, subject: Subject) -> None:
         with _connected(subject) as (destination, kind, _), ThreadPoolExecutor(4) as pool:
@@ -308,7 +327,7 @@ class Conformance:
             fields = {subject.text: "changed"} if kind.partial_updates else {**change.fields, subject.text: "changed"}
             for known in {created.id, None}:
                 update = change._replace(fields=fields, id=known)
-                _accepted(list(destination.write(_batch(kind, Operation.UPDATE, [update]))))
+                _accepted(_sent(destination, kind, _batch(kind, Operation.UPDATE, [update])))
                 held = subject.server.held(change.match[subject.match])
                 assert held is not None
                 assert held[subject.text] == "changed"
@@ -320,7 +339,7 @@ class Conformance:
             if Operation.UPDATE not in kind.operations or not subject.reports:
                 return
             change = _change(subject, destination, 404)
-            outcomes = list(destination.write(_batch(kind, Operation.UPDATE, [change])))
+            outcomes = _sent(destination, kind, _batch(kind, Operation.UPDATE, [change]))
             assert [outcome.status for outcome in outcomes] == [Status.MISSING]
             assert subject.server.held(change.match[subject.match]) is None
 
@@ -331,7 +350,7 @@ class Conformance:
                     change = _change(subject, destination, 10 * n + m)
                     created = _accepted(_write(destination, kind, [change]))[change.seq]
                     gone = change._replace(fields={}, id=created.id if knows_id else None)
-                    outcomes = list(destination.write(_batch(kind, operation, [gone])))
+                    outcomes = _sent(destination, kind, _batch(kind, operation, [gone]))
                     assert [outcome.status for outcome in outcomes] == [Status.DELETED]
                     assert subject.server.held(change.match[subject.match]) is None
                     if kind.reads:
@@ -373,7 +392,7 @@ class Conformance:
             for operation in {Operation.UPDATE, *_REMOVING} & set(kind.operations):
                 change = _change(subject, destination, 1)._replace(id=NASTY, match={subject.match: NASTY})
                 with contextlib.suppress(DestinationError):
-                    list(destination.write(_batch(kind, operation, [change])))
+                    _sent(destination, kind, _batch(kind, operation, [change]))
             if kind.reads:
                 with contextlib.suppress(DestinationError):
                     list(destination.read(kind.name, subject.match, [NASTY], []))
@@ -423,7 +442,7 @@ class Conformance:
                 batch = _batch(kind, operation, [change])
                 before = gate.requests
                 subject.server.provoke(trouble)
-                error = _refuses(DestinationError, partial(_quietly, destination.write, batch))
+                error = _refuses(DestinationError, partial(_quietly, partial(_sent, destination, kind), batch))
                 subject.server.provoke(None)
                 where = f"`{operation.value}` with {trouble.value}: {type(error).__name__}: {error}"
                 assert isinstance(error, expected), where
@@ -449,12 +468,17 @@ def _connected(subject: Subject) -> Iterator[tuple[Destination, ObjectType, Open
 
 
 _CREATING = (Operation.UPSERT, Operation.CREATE, Operation.APPEND)
-_REMOVING = (Operation.DELETE, Operation.ARCHIVE)
+_REMOVING = (Operation.DELETE, Operation.ARCHIVE, Operation.ERASE)
+_POLLS = 1000
 
 
 def _operation(kind: ObjectType) -> Operation:
     """How the kit writes new records."""
     return next(operation for operation in _CREATING if operation in kind.operations)
+
+
+def _limits(kind: ObjectType, operation: Operation) -> Limits:
+    return kind.bulk[operation].limits if _only_jobs(kind, operation) else kind.operations[operation]
 
 
 def _change(subject: Subject, destination: Destination, n: int, **values: Any) -> Change:
@@ -475,6 +499,10 @@ def _descriptions(subject: Subject, destination: Destination) -> dict[str, Field
     known: dict[str, FieldInfo] | None = vars(destination).get("_conformance")
     if known is None:
         known = vars(destination)["_conformance"] = {i.name: i for i in destination.describe(subject.object)}
+        for name in (subject.match, *subject.values):
+            found = None if name in known else destination.describe_field(subject.object, name)
+            if found is not None:
+                known[name] = found
     return known
 
 
@@ -488,12 +516,40 @@ def _batch(kind: ObjectType, operation: Operation, changes: Sequence[Change]) ->
 
 
 def _write(destination: Destination, kind: ObjectType, changes: Sequence[Change]) -> list[Outcome]:
-    return list(destination.write(_batch(kind, _operation(kind), changes)))
+    return _sent(destination, kind, _batch(kind, _operation(kind), changes))
+
+
+def _only_jobs(kind: ObjectType, operation: Operation) -> bool:
+    return operation in kind.bulk and kind.bulk[operation].threshold == 0
+
+
+def _sent(destination: Destination, kind: ObjectType, batch: Batch) -> list[Outcome]:
+    """The outcomes of a batch as the engine gets them: by a job where the vendor knows no other way."""
+    if not _only_jobs(kind, batch.operation):
+        return list(destination.write(batch))
+    return _ended(destination, batch, _begun(destination, batch))
+
+
+def _begun(destination: Destination, batch: Batch) -> str:
+    """The job that a batch was handed to."""
+    jobs: list[str] = []
+    destination.submit(batch, jobs.append)
+    assert len(jobs) == 1, "`started` must be called exactly once"
+    return jobs[0]
+
+
+def _ended(destination: Destination, batch: Batch, job: str) -> list[Outcome]:
+    for _ in range(_POLLS):
+        answer = destination.poll(batch, job)
+        if not isinstance(answer, Pending):
+            return list(answer)
+        assert answer.seconds >= 0
+    raise AssertionError(f"the job did not end after {_POLLS} questions")
 
 
 def _written(destination: Destination, kind: ObjectType, changes: Sequence[Change]) -> list[Outcome]:
     """As many batches as the limit asks for."""
-    size = kind.operations[_operation(kind)].records
+    size = _limits(kind, _operation(kind)).records
     parts = [changes[start : start + size] for start in range(0, len(changes), size)]
     return [outcome for part in parts for outcome in _write(destination, kind, part)]
 

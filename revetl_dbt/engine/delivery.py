@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import random
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import cast
 
 from revetl_dbt.destinations.base import (
@@ -19,6 +20,7 @@ from revetl_dbt.destinations.base import (
     ObjectType,
     Operation,
     Outcome,
+    Pending,
     QuotaExhaustedError,
     RateLimitedError,
     Rendered,
@@ -51,12 +53,32 @@ class RetryPolicy:
 
 
 class InterruptedDeliveryError(Exception):
-    """The destination stopped in the middle of a batch: `outcomes` are known, the rest was not attempted."""
+    """The destination stopped in the middle of a batch: `outcomes` are known, the rest was not attempted.
 
-    def __init__(self, cause: DestinationError, outcomes: Sequence[Outcome]) -> None:
+    `job_goes_on`: the vendor still works on a job of the batch, which the next run takes up.
+    """
+
+    def __init__(self, cause: DestinationError, outcomes: Sequence[Outcome], *, job_goes_on: bool = False) -> None:
         super().__init__(str(cause))
         self.cause = cause
         self.outcomes = list(outcomes)
+        self.job_goes_on = job_goes_on
+
+    def after(self, known: Iterable[Outcome]) -> InterruptedDeliveryError:
+        """The same with the outcomes of what was settled before."""
+        return InterruptedDeliveryError(self.cause, [*known, *self.outcomes], job_goes_on=self.job_goes_on)
+
+
+Note = Callable[[Sequence[Sendable], str], None]
+"""Hears which changes a vendor's job holds, and what finds the job again."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """How a batch is sent, and whether that may be done twice."""
+
+    send: Callable[[Sequence[Sendable]], Iterable[Outcome]]
+    repeatable: bool
 
 
 class Delivery:
@@ -75,30 +97,66 @@ class Delivery:
         """True when records may be `Rendered` for this operation."""
         return self._destination.takes_json(self._kind.name, operation)
 
-    def deliver(self, operation: Operation, changes: Sequence[Sendable]) -> Sequence[Outcome]:
+    def deliver(self, operation: Operation, changes: Sequence[Sendable], note: Note | None = None) -> Sequence[Outcome]:
         """Exactly one final outcome a change, no RETRY among them.
 
-        Raises InterruptedDeliveryError when the destination stops.
+        With `note`, through the vendor's asynchronous jobs. Raises InterruptedDeliveryError when the destination stops.
         """
+        send = partial(self._write, operation) if note is None else partial(self._through_job, operation, note)
+        way = _Way(send, operation in self._kind.idempotent)
         outcomes: list[Outcome] = []
         try:
-            answered = self._attempt(operation, changes)
+            answered = self._attempt(way, changes)
             if isinstance(answered, AllAlike):
                 return answered
-            self._settle(operation, changes, answered, outcomes)
+            self._settle(way, changes, answered, outcomes)
         except InterruptedDeliveryError as stop:
-            known = [outcome for outcome in stop.outcomes if outcome.status is not Status.RETRY]
-            raise InterruptedDeliveryError(stop.cause, [*outcomes, *known]) from stop
+            stop.outcomes = [outcome for outcome in stop.outcomes if outcome.status is not Status.RETRY]
+            raise stop.after(outcomes) from stop
         except DestinationError as error:
             raise InterruptedDeliveryError(error, outcomes) from error
         return outcomes
 
+    def follow(
+        self,
+        operation: Operation,
+        changes: Sequence[Change],
+        job: str,
+        meanwhile: Callable[[], None] = lambda: None,
+    ) -> Sequence[Outcome]:
+        """One outcome a change, RETRY included, of a job that was begun; calls `meanwhile` each time before it waits.
+
+        Raises InterruptedDeliveryError when the destination cannot be asked to the end.
+        """
+        batch = Batch(self._kind.name, operation, changes, self._namespace)
+        failures, renewed = 0, False
+        while True:
+            try:
+                answer = self._destination.poll(batch, job)
+                if not isinstance(answer, Pending):
+                    return list(answer)
+                failures, renewed = 0, False
+                meanwhile()
+                self._pacer.wait(answer.seconds)
+            except UnauthorizedError as error:
+                if renewed or not self._destination.renew():
+                    raise InterruptedDeliveryError(error, [], job_goes_on=True) from error
+                renewed = True
+            except (RetryableError, UnknownOutcomeError) as error:
+                failures += 1
+                try:
+                    self._back_off(error, failures)
+                except DestinationError as stop:
+                    raise InterruptedDeliveryError(stop, [], job_goes_on=True) from stop
+            except DestinationError as error:
+                raise InterruptedDeliveryError(error, [], job_goes_on=True) from error
+
     def _settle(
-        self, operation: Operation, changes: Sequence[Sendable], answered: Sequence[Outcome], outcomes: list[Outcome]
+        self, way: _Way, changes: Sequence[Sendable], answered: Sequence[Outcome], outcomes: list[Outcome]
     ) -> None:
         """Add final outcomes to `outcomes`, sending again what is not settled by what was answered."""
         # What may have been accepted is sent again too where that does no harm.
-        unsettled = {Status.RETRY, Status.UNKNOWN} if operation in self._kind.idempotent else {Status.RETRY}
+        unsettled = {Status.RETRY, Status.UNKNOWN} if way.repeatable else {Status.RETRY}
         pending, failures = list(changes), 0
         while True:
             again = {outcome.seq: outcome for outcome in answered if outcome.status in unsettled}
@@ -111,12 +169,22 @@ class Delivery:
                 outcomes += [_given_up(again[change.seq]) for change in pending]
                 return
             self._pacer.wait(self._policy.delay(failures))
-            answered = self._attempt(operation, pending)
+            # Records that block each other (row locks) get through in smaller company.
+            answered = self._attempt_parts(way, pending, max(1, len(changes) >> failures))
 
-    def _attempt(self, operation: Operation, changes: Sequence[Sendable]) -> Sequence[Outcome]:
+    def _attempt_parts(self, way: _Way, changes: Sequence[Sendable], size: int) -> Sequence[Outcome]:
+        answered: list[Outcome] = []
+        for start in range(0, len(changes), size):
+            try:
+                answered += self._attempt(way, changes[start : start + size])
+            except InterruptedDeliveryError as stop:
+                raise stop.after(answered) from stop
+        return answered
+
+    def _attempt(self, way: _Way, changes: Sequence[Sendable]) -> Sequence[Outcome]:
         """Outcomes of a batch, RETRY included; a batch that is refused because of some of its records is halved."""
         try:
-            return self._accounted(operation, changes, self._written(operation, changes))
+            return self._accounted(changes, self._written(way, changes), repeatable=way.repeatable)
         except BatchRejectedError as error:
             if len(changes) == 1:
                 return [Outcome(changes[0].seq, Status.REJECTED, changes[0].id, error.code, str(error))]
@@ -125,27 +193,21 @@ class Delivery:
             return _unknown(changes, error)
         except DestinationError as error:
             raise InterruptedDeliveryError(error, []) from error
-        middle = len(changes) // 2
-        first = self._attempt(operation, changes[:middle])
-        try:
-            return [*first, *self._attempt(operation, changes[middle:])]
-        except InterruptedDeliveryError as stop:
-            raise InterruptedDeliveryError(stop.cause, [*first, *stop.outcomes]) from stop
+        return self._attempt_parts(way, changes, -(-len(changes) // 2))
 
-    def _written(self, operation: Operation, changes: Sequence[Sendable]) -> Sequence[Outcome]:
+    def _written(self, way: _Way, changes: Sequence[Sendable]) -> Sequence[Outcome]:
         """The connector's answer, after as many tries as the policy allows.
 
         Raises what cannot be helped by trying again: InterruptedDeliveryError, with unknown outcomes, when one of the
         tries may have arrived.
         """
-        repeatable = operation in self._kind.idempotent
         doubt: UnknownOutcomeError | None = None
         renewed = False
         failures = 0
         while True:
             try:
                 try:
-                    answered = self._write(operation, changes)
+                    answered = way.send(changes)
                     return answered if isinstance(answered, AllAlike) else list(answered)
                 except UnauthorizedError:
                     if renewed or not self._destination.renew():
@@ -153,7 +215,7 @@ class Delivery:
                     renewed = True
                     continue
                 except UnknownOutcomeError as error:
-                    if not repeatable:
+                    if not way.repeatable:
                         raise
                     failure: DestinationError = error
                     doubt = error
@@ -173,6 +235,22 @@ class Delivery:
         plain = cast("Sequence[Change]", changes)
         return self._destination.write(Batch(self._kind.name, operation, plain, self._namespace))
 
+    def _through_job(self, operation: Operation, note: Note, changes: Sequence[Sendable]) -> Iterable[Outcome]:
+        plain = cast("Sequence[Change]", changes)  # only `write` takes rendered records
+        begun: list[str] = []
+
+        def started(job: str) -> None:
+            begun.append(job)
+            note(changes, job)
+
+        try:
+            self._destination.submit(Batch(self._kind.name, operation, plain, self._namespace), started)
+        except UnknownOutcomeError:
+            if not begun:
+                raise
+            # The vendor can be asked what became of a job that is known.
+        return self.follow(operation, plain, begun[0])
+
     def _back_off(self, failure: DestinationError, failures: int) -> None:
         asked = failure.retry_after
         if asked is not None and asked > self._policy.patience:
@@ -190,7 +268,7 @@ class Delivery:
             self._pacer.wait(delay)
 
     def _accounted(
-        self, operation: Operation, changes: Sequence[Sendable], answered: Sequence[Outcome]
+        self, changes: Sequence[Sendable], answered: Sequence[Outcome], *, repeatable: bool
     ) -> Sequence[Outcome]:
         """Exactly one outcome a change: what the vendor did not answer for is unknown, and sent again where that
         does no harm."""
@@ -199,7 +277,7 @@ class Delivery:
         if list(map(seq_of, answered)) == list(map(seq_of, changes)):
             return list(answered)
         by_seq = {outcome.seq: outcome for outcome in answered}
-        lost = Status.RETRY if operation in self._kind.idempotent else Status.UNKNOWN
+        lost = Status.RETRY if repeatable else Status.UNKNOWN
         return [
             by_seq.get(
                 change.seq,

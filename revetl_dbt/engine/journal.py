@@ -4,6 +4,7 @@ One file a sync and account, one JSON array a line:
 
     ["plan", plan_id, run_id]                                            first
     ["sent", op, from, to]                                               before a batch leaves
+    ["job", op, from, to, operation, [seq, ...], job]                    a vendor's job works on these rows of a batch
     ["done", op, from, to, [[seq, status, id, code, message], ...]]      after its outcomes are known
 
 Rows of a done batch that are not listed were accepted. A torn last line is what a crash leaves, and is passed over.
@@ -20,6 +21,7 @@ from typing import Any
 
 import msgspec
 
+from revetl_dbt.destinations.base import Operation
 from revetl_dbt.warehouse.ledger import Range, Result
 
 
@@ -31,6 +33,16 @@ class Entry:
     results: tuple[Result, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A vendor's job that held rows of a batch that is still open."""
+
+    range: Range
+    operation: Operation
+    seqs: tuple[int, ...]
+    job: str
+
+
 @dataclass(slots=True)
 class Recovered:
     """What a journal tells of a run that did not finish."""
@@ -39,6 +51,7 @@ class Recovered:
     run_id: str
     done: list[Entry] = field(default_factory=list)
     open: list[Range] = field(default_factory=list)
+    jobs: list[Job] = field(default_factory=list)
 
 
 class Journal:
@@ -63,6 +76,10 @@ class Journal:
     def sent(self, batch: Range, *, durable: bool) -> None:
         """A batch is about to leave. See `done` for `durable`."""
         self._append(batch, ["sent", *batch], durable)
+
+    def job(self, batch: Range, operation: Operation, seqs: Sequence[int], job: str) -> None:
+        """A vendor's job has begun, or is about to begin, with these rows of a batch. On disk when this returns."""
+        self._append(batch, ["job", *batch, operation.value, list(seqs), job], durable=True)
 
     def done(self, batch: Range, results: Sequence[Result], *, durable: bool) -> None:
         """A batch's outcomes.
@@ -146,6 +163,10 @@ def _collect(recovered: Recovered, entry: list[Any]) -> None:
     if entry[0] == "sent":
         recovered.open.append(batch)
         return
+    if entry[0] == "job":
+        recovered.jobs.append(Job(batch, Operation(entry[4]), tuple(entry[5]), entry[6]))
+        return
     recovered.done.append(Entry(batch, tuple(Result(*result) for result in entry[4])))
     if batch in recovered.open:
         recovered.open.remove(batch)
+        recovered.jobs = [job for job in recovered.jobs if job.range != batch]

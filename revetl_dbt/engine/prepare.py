@@ -7,7 +7,7 @@ import threading
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from revetl_dbt.destinations.base import Change, Destination, Found, Operation, Outcome, Status
+from revetl_dbt.destinations.base import Change, Destination, Found, ObjectType, Operation, Outcome, Reference, Status
 from revetl_dbt.spec.models import FieldMapping, Sync, Write
 
 READ_AT_ONCE = 100
@@ -17,10 +17,11 @@ _CACHED_REFERENCES = 100_000
 class Preparation:
     """Settles the changes of one sync just before they are sent; used by several workers at once."""
 
-    def __init__(self, sync: Sync, destination: Destination) -> None:
+    def __init__(self, sync: Sync, kind: ObjectType, destination: Destination) -> None:
         spec = sync.spec
         self._object = spec.object
         self._destination = destination
+        self._vendor_resolves = kind.references
         self._match = next(iter(spec.match), None)
         self._on_create = _fields_with(spec.fields, Write.ON_CREATE)
         self._if_empty = _fields_with(spec.fields, Write.IF_EMPTY)
@@ -80,6 +81,9 @@ class Preparation:
         rejected: list[Outcome] = []
         for name, lookup in self._lookups.items():
             field = next(iter(lookup.match))
+            if self._vendor_resolves and lookup.if_missing == "reject":
+                ready = [_referring(change, name, lookup.object, field) for change in ready]
+                continue
             asked = [c.fields[name] for c in ready if c.fields.get(name) is not None]
             ids = self._ids(lookup.object, field, asked)
             kept: list[Change] = []
@@ -131,6 +135,11 @@ def _with_field(change: Change, name: str, value: Any) -> Change:
     if name not in change.fields:
         return change
     return change._replace(fields={**change.fields, name: value})
+
+
+def _referring(change: Change, name: str, object_name: str, field: str) -> Change:
+    value = change.fields.get(name)
+    return change if value is None else _with_field(change, name, Reference(object_name, field, value))
 
 
 def _folded(value: Any) -> str:

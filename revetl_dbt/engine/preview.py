@@ -9,12 +9,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from revetl_dbt.destinations.base import Account, ObjectType, Operation
+from revetl_dbt.destinations.base import Account, ObjectType
 from revetl_dbt.engine import guards
+from revetl_dbt.engine.fields import checked_fields, fields_to_create
 from revetl_dbt.engine.journal import Journal
 from revetl_dbt.engine.link import Link
-from revetl_dbt.engine.sending import ORDER, operation_for
-from revetl_dbt.engine.sync_run import check_fields, open_sync
+from revetl_dbt.engine.sending import ORDER, Course, course_for, operation_for
+from revetl_dbt.engine.sync_run import open_sync
 from revetl_dbt.spec.models import Mode, Sync, Write
 from revetl_dbt.warehouse.layout import Column, table_suffix
 from revetl_dbt.warehouse.ledger import Group, Ledger, PlanSummary
@@ -22,6 +23,7 @@ from revetl_dbt.warehouse.reader import decoder
 from revetl_dbt.warehouse.store import Store
 
 SECONDS_PER_REQUEST = 0.5
+REQUESTS_PER_JOB = 4  # begin, upload, ask, fetch
 """What a batch takes at a vendor where nothing better is known, for the estimate of the time."""
 
 
@@ -62,6 +64,7 @@ class Preview:
     ledger_rows: int = 0
     unchanged: int = 0
     changed_fields: dict[str, int] = field(default_factory=dict)
+    new_fields: dict[str, str] = field(default_factory=dict)  # custom fields that a run creates first: name, type
     examples: list[Example] = field(default_factory=list)
     violations: list[guards.Violation] = field(default_factory=list)
     removal: str = "delete"
@@ -94,7 +97,8 @@ def preview(store: Store, link: Link, sync: Sync, journal_dir: Path, *, limit: i
     finally:
         ledger.drop_plan()
     if result.changes:
-        check_fields(sync, kind, link.described(kind))
+        missing = fields_to_create(sync, checked_fields(sync, kind, link), ledger.layout)
+        result.new_fields = {name: column.value for name, column in missing.items()}
     journal = Journal(journal_dir / f"{table_suffix(sync.name, account.id)}.jsonl")
     result.interrupted = journal.read() is not None
     return result
@@ -103,17 +107,17 @@ def preview(store: Store, link: Link, sync: Sync, journal_dir: Path, *, limit: i
 def _described(ledger: Ledger, plan: PlanSummary, kind: ObjectType, link: Link, result: Preview, limit: int) -> Preview:
     spec, config = result.sync.spec, link.output.config
     result.groups, result.model_rows, result.ledger_rows = plan.groups, plan.model_rows, plan.ledger_rows
-    result.unchanged = plan.unchanged(deletes_are_rows=spec.mode is Mode.DELETE)
+    result.unchanged = plan.unchanged(deletes_are_rows=spec.mode.removes)
     limits = guards.effective(spec.guards, config.guards)
-    result.violations = list(guards.check(limits, plan, deletes_declared=spec.mode is Mode.DELETE))
+    result.violations = list(guards.check(limits, plan, deletes_declared=spec.mode.removes))
     if plan.count("delete"):
-        result.removal = "archive" if operation_for(spec, kind, "delete") is Operation.ARCHIVE else "delete"
+        result.removal = operation_for(spec, kind, "delete").value
     rows: str | None = ""
     if plan.groups:
         rows, result.changed_fields = _details(ledger)
         result.examples = list(_examples(ledger, limit)) if limit else []
     result.digest = None if rows is None else _digest(ledger, plan, rows)
-    result.requests = sum(_requests(group, kind, operation_for(spec, kind, group.op)) for group in _sendable(plan))
+    result.requests = sum(_requests(group, course_for(spec, kind, group.op, group.rows)) for group in _sendable(plan))
     at_once = 1 if kind.ordered or spec.mode is Mode.APPEND else config.concurrency
     paced = result.requests / config.requests_per_second if config.requests_per_second else 0.0
     result.seconds = max(paced, result.requests * SECONDS_PER_REQUEST / min(at_once, max(1, result.requests)))
@@ -124,8 +128,9 @@ def _sendable(plan: PlanSummary) -> Iterator[Group]:
     return (group for group in plan.groups if group.op in ORDER)
 
 
-def _requests(group: Group, kind: ObjectType, operation: Operation) -> int:
-    return -(-group.rows // kind.operations[operation].records)
+def _requests(group: Group, course: Course) -> int:
+    batches = -(-group.rows // course.limits.records)
+    return batches * (REQUESTS_PER_JOB if course.jobs else 1)
 
 
 def _details(ledger: Ledger) -> tuple[str | None, dict[str, int]]:

@@ -6,7 +6,7 @@ import queue
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from operator import itemgetter
@@ -25,7 +25,7 @@ from revetl_dbt.destinations.base import (
     Sendable,
     Status,
 )
-from revetl_dbt.engine.delivery import Delivery, InterruptedDeliveryError
+from revetl_dbt.engine.delivery import Delivery, InterruptedDeliveryError, Note
 from revetl_dbt.engine.journal import Journal
 from revetl_dbt.engine.mapping import Mapper, Row
 from revetl_dbt.engine.prepare import Preparation
@@ -42,7 +42,18 @@ ORDER = ("delete", "clear", "update", "create")
 
 _NOT_JSON = "a value of this row is infinite or not a number, which JSON cannot hold"
 
-_Deliver = Callable[[str, Operation, Sequence[Row]], Sequence[Outcome]]
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """How the rows of one group are sent: what the vendor is asked to do, within which limits, and whether through its
+    asynchronous jobs."""
+
+    operation: Operation
+    limits: Limits
+    jobs: bool = False
+
+
+_Deliver = Callable[[Range, Course, Sequence[Row]], Sequence[Outcome]]
 
 
 @dataclass(slots=True)
@@ -77,6 +88,7 @@ class _Finished:
     counts: Counter[Status]
     results: list[Result]
     stopped: DestinationError | None = None
+    job_goes_on: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +139,7 @@ class Sender:
         self._open: dict[Range, None] = {}
         self._ranges: list[Range] = []
         self._results: list[Result] = []
+        self._jobs_go_on = False
         self._flushed = self._renewed = time.monotonic()
 
     def send(self, plan: PlanSummary, *, skip: Sequence[str] = ()) -> None:
@@ -144,34 +157,38 @@ class Sender:
                     self._drain()
             finally:
                 self._settle()
-        self._journal.finish()
+        if not self._jobs_go_on:
+            self._journal.finish()
 
     # -- the sync's own thread ---------------------------------------------------------------------
 
     def _send_group(self, pool: ThreadPoolExecutor, group: Group) -> None:
-        operation = operation_for(self._spec, self._kind, group.op)
-        rendered = self._is_rendered(group, operation)
+        course = course_for(self._spec, self._kind, group.op, group.rows)
+        rendered = self._is_rendered(group, course)
         pages = self._ledger.json_pages(group) if rendered else self._ledger.pages(group)
         deliver = self._json_outcomes if rendered else self._outcomes
-        for rows in _batches(pages, self._kind.operations[operation].records):
-            while len(self._open) >= 2 * self._workers:
+        # Jobs are large: what waits for a worker would only fill the memory.
+        most = self._workers if course.jobs else 2 * self._workers
+        for rows in _batches(pages, course.limits.records):
+            while len(self._open) >= most:
                 self._take()
             if self.stopped is not None or self._stop.is_set():
                 return
             batch = Range(group.op, rows[0][0], rows[-1][0])
             self._open[batch] = None
-            pool.submit(self._work, batch, operation, rows, deliver)
+            pool.submit(self._work, batch, course, rows, deliver)
             while not self._finished.empty():
                 self._take()
             self._keep_up()
 
-    def _is_rendered(self, group: Group, operation: Operation) -> bool:
+    def _is_rendered(self, group: Group, course: Course) -> bool:
         """True when the warehouse can write whole records as the destination takes them, which spares Python each of
         their values."""
         return (
             group.op == "create"
+            and not course.jobs
             and self._ledger.writes_json
-            and self._delivery.takes_json(operation)
+            and self._delivery.takes_json(course.operation)
             and not self._preparation.needed
             and not any(field.skip_null for field in self._ledger.layout.fields)
         )
@@ -208,9 +225,12 @@ class Sender:
             del self._open[finished.range]
             raise finished.error
         del self._open[finished.range]
-        self._count(finished)
-        self._ranges.append(finished.range)
-        self._results += finished.results
+        if finished.job_goes_on:
+            self._jobs_go_on = True
+        else:
+            self._count(finished)
+            self._ranges.append(finished.range)
+            self._results += finished.results
         if finished.stopped is not None and self.stopped is None:
             self.stopped = finished.stopped
         self._progress(self.totals.done)
@@ -245,51 +265,50 @@ class Sender:
 
     # -- workers -------------------------------------------------------------------------------------
 
-    def _work(self, batch: Range, operation: Operation, rows: Sequence[Row], deliver: _Deliver) -> None:
+    def _work(self, batch: Range, course: Course, rows: Sequence[Row], deliver: _Deliver) -> None:
         try:
-            self._finished.put(self._deliver(batch, operation, rows, deliver))
+            self._finished.put(self._deliver(batch, course, rows, deliver))
         except BaseException as error:  # noqa: BLE001 - handed to the sync's own thread, which raises it
             self._finished.put(_Crashed(batch, error))
 
-    def _deliver(self, batch: Range, operation: Operation, rows: Sequence[Row], deliver: _Deliver) -> _Finished:
-        harmful = operation not in self._kind.idempotent
+    def _deliver(self, batch: Range, course: Course, rows: Sequence[Row], deliver: _Deliver) -> _Finished:
+        harmful = course.operation not in self._kind.idempotent
         self._journal.sent(batch, durable=harmful)
         outcomes: Sequence[Outcome] = []
         stopped: DestinationError | None = None
         try:
-            outcomes = deliver(batch.op, operation, rows)
+            outcomes = deliver(batch, course, rows)
         except InterruptedDeliveryError as stop:
+            if stop.job_goes_on:
+                # The journal keeps the batch open: the next run asks what became of it.
+                return _Finished(batch, Counter(), [], stop.cause, job_goes_on=True)
             outcomes, stopped = stop.outcomes, stop.cause
-        finished = _finished(batch, rows, outcomes, stopped, doubt="unknown" if harmful else "unsure")
+        finished = finished_batch(batch, rows, outcomes, stopped, doubt="unknown" if harmful else "unsure")
         self._journal.done(batch, finished.results, durable=harmful)
         return finished
 
-    def _outcomes(self, op: str, operation: Operation, rows: Sequence[Row]) -> Sequence[Outcome]:
+    def _outcomes(self, batch: Range, course: Course, rows: Sequence[Row]) -> Sequence[Outcome]:
         """Outcomes of rows. Raises InterruptedDeliveryError with those that are known when the destination stops."""
         known: Sequence[Outcome] = []
-        for how, part in self._parts(op, operation, rows):
-            partial = op == "update" and how is Operation.UPDATE and self._kind.partial_updates
-            if op == "clear":
-                changes, refused = self._mapper.cleared(part)
-            else:
-                # An upsert may create: what is only written then is taken out again when the record is there.
-                creating = op == "create" or how is Operation.UPSERT
-                changes, refused = self._mapper.changes(part, creating=creating, partial=partial)
+        for how, part in self._parts(batch.op, course.operation, rows):
+            changes, refused = changes_of(self._mapper, self._kind, batch.op, how, part)
             known = _joined(known, refused)
             try:
-                known = _joined(known, self._revived(op, how, part, self._sent(how, changes)))
+                known = _joined(known, self._revived(batch, course, how, part, self._sent(batch, course, how, changes)))
             except InterruptedDeliveryError as stop:
-                raise InterruptedDeliveryError(stop.cause, [*known, *stop.outcomes]) from stop
+                raise stop.after(known) from stop
         return known
 
-    def _json_outcomes(self, op: str, operation: Operation, rows: Sequence[Row]) -> Sequence[Outcome]:
+    def _json_outcomes(self, batch: Range, course: Course, rows: Sequence[Row]) -> Sequence[Outcome]:
         """The same for rows of `Ledger.json_pages`."""
         records = list(map(Rendered._make, rows))
         unwritten = [record for record in records if record.record is None]
         refused = [Outcome(record.seq, Status.REJECTED, record.id, "value", _NOT_JSON) for record in unwritten]
         if unwritten:
             records = [record for record in records if record.record is not None]
-        return self._revived(op, operation, rows, _joined(self._sent_within(operation, records, refused), refused))
+        how = course.operation
+        sent = _joined(self._sent_within(batch, course, how, records, refused), refused)
+        return self._revived(batch, course, how, rows, sent)
 
     def _parts(self, op: str, operation: Operation, rows: Sequence[Row]) -> Iterator[tuple[Operation, Sequence[Row]]]:
         """Rows by how they are sent: one whose match value changed, and whose id is unknown, can only be written as
@@ -305,29 +324,45 @@ class Sender:
         if rows:
             yield operation, rows
 
-    def _sent(self, operation: Operation, changes: Sequence[Change]) -> Sequence[Outcome]:
+    def _sent(self, batch: Range, course: Course, operation: Operation, changes: Sequence[Change]) -> Sequence[Outcome]:
         settled: list[Outcome] = []
-        if self._preparation.needed and operation not in (Operation.DELETE, Operation.ARCHIVE):
+        if self._preparation.needed and operation not in _REMOVING:
             try:
                 changes, settled = self._preparation.settle(operation, changes)
             except DestinationError as error:
                 raise InterruptedDeliveryError(error, []) from error
-        return _joined(self._sent_within(operation, changes, settled), settled)
+        return _joined(self._sent_within(batch, course, operation, changes, settled), settled)
 
     def _sent_within(
-        self, operation: Operation, changes: Sequence[Sendable], settled: list[Outcome]
+        self,
+        batch: Range,
+        course: Course,
+        operation: Operation,
+        changes: Sequence[Sendable],
+        settled: list[Outcome],
     ) -> Sequence[Outcome]:
         """Outcomes of what was sent, within the limits; what is too large for any batch is added to `settled`."""
+        bulk = self._kind.bulk.get(operation) if course.jobs else None
+        limits = self._kind.operations[operation] if bulk is None else bulk.limits
+        note = None if bulk is None else self._noted(batch, operation)
         outcomes: Sequence[Outcome] = []
-        for part in _within(changes, self._kind.operations[operation], settled):
+        for part in _within(changes, limits, settled):
             try:
-                outcomes = _joined(outcomes, self._delivery.deliver(operation, part))
+                outcomes = _joined(outcomes, self._delivery.deliver(operation, part, note))
             except InterruptedDeliveryError as stop:
-                raise InterruptedDeliveryError(stop.cause, [*settled, *outcomes, *stop.outcomes]) from stop
+                raise stop.after([*settled, *outcomes]) from stop
         return outcomes
 
+    def _noted(self, batch: Range, operation: Operation) -> Note:
+        return lambda changes, job: self._journal.job(batch, operation, [change.seq for change in changes], job)
+
     def _revived(
-        self, op: str, operation: Operation, rows: Sequence[Row], outcomes: Sequence[Outcome]
+        self,
+        batch: Range,
+        course: Course,
+        operation: Operation,
+        rows: Sequence[Row],
+        outcomes: Sequence[Outcome],
     ) -> Sequence[Outcome]:
         """Records that were updated or removed and are not there: deletes are done, upserts are sent again as a
         whole."""
@@ -337,8 +372,8 @@ class Sender:
         if not missing:
             return outcomes
         others = [outcome for outcome in outcomes if outcome.seq not in missing]
-        if op in ("delete", "clear"):
-            status = Status.DELETED if op == "delete" else Status.UNCHANGED
+        if batch.op in ("delete", "clear"):
+            status = Status.DELETED if batch.op == "delete" else Status.UNCHANGED
             return others + [Outcome(seq, status) for seq in sorted(missing)]
         if (
             self._spec.mode is Mode.UPSERT
@@ -349,10 +384,10 @@ class Sender:
             whole, refused = self._mapper.changes(gone, creating=True, partial=False)
             try:
                 # The id that the ledger knows belongs to the record that is gone.
-                again = self._sent(Operation.UPSERT, [change._replace(id=None) for change in whole])
-                return [*others, *refused, *again]
+                renewed = [change._replace(id=None) for change in whole]
+                return [*others, *refused, *self._sent(batch, course, Operation.UPSERT, renewed)]
             except InterruptedDeliveryError as stop:
-                raise InterruptedDeliveryError(stop.cause, [*others, *refused, *stop.outcomes]) from stop
+                raise stop.after([*others, *refused]) from stop
         reasons = {outcome.seq: outcome for outcome in outcomes}
         return others + [
             reasons[seq]._replace(status=Status.REJECTED, message=reasons[seq].message or "no record matches")
@@ -366,8 +401,37 @@ def operation_for(spec: SyncSpec, kind: ObjectType, op: str) -> Operation:
         return {Mode.UPSERT: Operation.UPSERT, Mode.CREATE: Operation.CREATE, Mode.APPEND: Operation.APPEND}[spec.mode]
     if op in ("update", "clear"):
         return Operation.UPDATE if Operation.UPDATE in kind.operations else Operation.UPSERT
-    wanted = Operation.ARCHIVE if spec.on_removed is OnRemoved.ARCHIVE else Operation.DELETE
+    wanted = _REMOVALS.get(spec.on_removed) or _REMOVALS.get(spec.mode) or Operation.DELETE
     return wanted if wanted in kind.operations else Operation.ARCHIVE
+
+
+def course_for(spec: SyncSpec, kind: ObjectType, op: str, rows: int) -> Course:
+    """How so many plan rows with operation `op` are sent."""
+    operation = operation_for(spec, kind, op)
+    bulk = kind.bulk.get(operation)
+    if bulk is not None and rows >= bulk.threshold:
+        return Course(operation, bulk.limits, jobs=True)
+    return Course(operation, kind.operations[operation])
+
+
+def changes_of(
+    mapper: Mapper, kind: ObjectType, op: str, operation: Operation, rows: Sequence[Row]
+) -> tuple[list[Change], list[Outcome]]:
+    """The changes of plan rows with operation `op`, and rejections of those that cannot be sent."""
+    if op == "clear":
+        return mapper.cleared(rows)
+    # An upsert may create: what is only written then is taken out again when the record is there.
+    creating = op == "create" or operation is Operation.UPSERT
+    partial = op == "update" and operation is Operation.UPDATE and kind.partial_updates
+    return mapper.changes(rows, creating=creating, partial=partial)
+
+
+_REMOVALS: Mapping[OnRemoved | Mode, Operation] = {
+    OnRemoved.ARCHIVE: Operation.ARCHIVE,
+    OnRemoved.ERASE: Operation.ERASE,
+    Mode.ERASE: Operation.ERASE,
+}
+_REMOVING = (Operation.DELETE, Operation.ARCHIVE, Operation.ERASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -390,10 +454,10 @@ _COUNTED = {
 _BY_OPERATION = {"create": "created", "update": "updated", "clear": "updated", "delete": "deleted"}
 
 
-def _finished(
+def finished_batch(
     batch: Range, rows: Sequence[Row], outcomes: Sequence[Outcome], stopped: DestinationError | None, *, doubt: str
 ) -> _Finished:
-    """`doubt` is what the warehouse is told of rows that may have arrived."""
+    """The counts and results of a batch; `doubt` is what the warehouse is told of rows that may have arrived."""
     results: list[Result] = []
     if isinstance(outcomes, AllAlike) and stopped is None:
         return _Finished(batch, Counter({outcomes.status: len(outcomes)}), results)

@@ -4,25 +4,26 @@ from __future__ import annotations
 
 import threading
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
-from revetl_dbt.destinations.base import Account, FieldInfo, ObjectType
+from revetl_dbt.destinations.base import Account, ObjectType
 from revetl_dbt.engine import guards
-from revetl_dbt.engine.delivery import Delivery
+from revetl_dbt.engine.fields import checked_fields, create_fields, fields_to_create
 from revetl_dbt.engine.journal import Journal
 from revetl_dbt.engine.link import Link
 from revetl_dbt.engine.mapping import Mapper
 from revetl_dbt.engine.pacing import StoppedError
 from revetl_dbt.engine.prepare import Preparation
+from revetl_dbt.engine.recovery import Recovery, delivery_for
 from revetl_dbt.engine.result import Reporter, RunOptions, SyncResult
-from revetl_dbt.engine.sending import Lease, Sender, operation_for
-from revetl_dbt.errors import Diagnostic, InputError
-from revetl_dbt.nearest import did_you_mean
-from revetl_dbt.spec.models import Mode, Sync
+from revetl_dbt.engine.sending import Lease, Sender
+from revetl_dbt.errors import InputError
+from revetl_dbt.nearest import listed
+from revetl_dbt.spec.models import Sync
 from revetl_dbt.spec.parse import check_columns
 from revetl_dbt.warehouse.layout import table_suffix
-from revetl_dbt.warehouse.ledger import REMOVALS, Ledger, PlanSummary, Range, Result, former_ledger, open_ledger
+from revetl_dbt.warehouse.ledger import REMOVALS, Ledger, PlanSummary, Range, open_ledger
 from revetl_dbt.warehouse.store import Store
 
 
@@ -67,7 +68,7 @@ class SyncRun:
         if self._spec.backfill == "skip" and not ledger.begun:
             self._start_from_now(ledger)
             return
-        if self._spec.mode is Mode.DELETE:
+        if self._spec.mode.removes:
             ledger.forget_absent()
         if self._nothing_to_do(ledger):
             return
@@ -86,23 +87,17 @@ class SyncRun:
             ledger.drop_plan()
 
     def _recover(self, account: Account, journal: Journal, kind: ObjectType) -> None:
-        """Give the ledger what a run that died had learned, before anything is planned or laid out anew."""
-        left = journal.read()
-        if left is None:
-            return
-        state = self._store.sync_states().get((self._sync.name, account.id))
-        if state is not None and left.plan_id == state.plan_id:
-            ledger = former_ledger(self._store, self._sync, account.id, state)
-            results = [result for entry in left.done for result in entry.results]
-            ranges = [entry.range for entry in left.done]
-            for batch in left.open:
-                status = "unsure" if operation_for(self._spec, kind, batch.op) in kind.idempotent else "unknown"
-                message = "the run was interrupted while this row was on its way"
-                results += [Result(seq, status, None, "interrupted", message) for seq in ledger.numbers(batch)]
-                ranges.append(batch)
-            ledger.fold(ranges, results, left.run_id, replay=True)
-            self._reporter.notice(f"Recovered {len(ranges)} batches of `{self._sync.name}` from an interrupted run")
-        journal.finish()
+        def meanwhile() -> None:
+            self._renew_lease(account)
+            self._store.release()
+
+        recovery = Recovery(self._store, self._link, self._sync, kind, account, self._options.retry, meanwhile)
+        batches = recovery.run(journal)
+        if batches:
+            self._reporter.notice(f"Recovered {batches} batches of `{self._sync.name}` from an interrupted run")
+
+    def _renew_lease(self, account: Account) -> None:
+        self._store.renew_lease(self._sync.name, account.id, self._run_id)
 
     def _start_from_now(self, ledger: Ledger) -> None:
         """Take the rows that there are for sent: only what comes later is."""
@@ -135,7 +130,7 @@ class SyncRun:
         result.invalid = {group.reason or "": group.rows for group in plan.groups if group.op == "invalid"}
         result.held = plan.count("held")
         result.planned = plan.count("create", "update", "delete", "clear", "held")
-        result.unchanged = plan.unchanged(deletes_are_rows=self._spec.mode is Mode.DELETE)
+        result.unchanged = plan.unchanged(deletes_are_rows=self._spec.mode.removes)
 
     def _guarded(self, plan: PlanSummary) -> tuple[str, ...] | None:
         """The operations that a guard holds; None when it holds the whole sync."""
@@ -143,7 +138,7 @@ class SyncRun:
         if self._sync.name in self._options.release:
             return ()
         limits = guards.effective(self._spec.guards, self._link.output.config.guards)
-        result.violations = list(guards.check(limits, plan, deletes_declared=self._spec.mode is Mode.DELETE))
+        result.violations = list(guards.check(limits, plan, deletes_declared=self._spec.mode.removes))
         if not result.violations:
             return ()
         reasons = "; ".join(f"guard `{v.guard}`: {v.reason}" for v in result.violations)
@@ -165,22 +160,23 @@ class SyncRun:
         journal: Journal,
         plan_id: str,
     ) -> None:
-        described = self._link.described(kind)
-        check_fields(self._sync, kind, described)
-        destination, pacer = self._link.destination, self._link.pacer
-        namespace = uuid.uuid5(uuid.NAMESPACE_URL, f"revetl:{self._sync.name}:{account.id}")
+        fields = checked_fields(self._sync, kind, self._link)
+        missing = fields_to_create(self._sync, fields, ledger.layout)
+        if missing:
+            fields |= create_fields(kind, self._link, missing)
+            self._reporter.notice(f"Created {listed(missing)} in `{self._spec.destination}.{kind.name}`")
         sender = Sender(
             ledger,
             kind,
-            Mapper(ledger.layout, destination, described, self._store.session.adapter_type),
-            Preparation(self._sync, destination),
-            Delivery(destination, kind, pacer, namespace, self._options.retry),
+            Mapper(ledger.layout, self._link.destination, fields, self._store.session.adapter_type),
+            Preparation(self._sync, kind, self._link.destination),
+            delivery_for(self._sync, self._link, kind, account, self._options.retry),
             journal,
             plan_id=plan_id,
             run_id=self._run_id,
             concurrency=self._link.output.config.concurrency,
             stop=self._stop,
-            lease=Lease(lambda: self._store.renew_lease(self._sync.name, account.id, self._run_id)),
+            lease=Lease(lambda: self._renew_lease(account)),
             release=self._store.release,
             progress=lambda done: self._reporter.progress(self._sync, done),
         )
@@ -249,24 +245,3 @@ def open_sync(
         full_refresh=full_refresh,
         preview=preview,
     )
-
-
-def check_fields(sync: Sync, kind: ObjectType, described: Mapping[str, FieldInfo]) -> None:
-    """Raises InputError for fields that the destination does not have or that cannot be written."""
-    if not described:
-        return
-    problems: list[Diagnostic] = []
-
-    def problem(code: str, summary: str, name: str, hint: str | None = None) -> None:
-        place = f"{sync.name}.fields.{name}"
-        problems.append(Diagnostic(code, summary, sync.path, sync.line, place, hint=hint))
-
-    for name in (*sync.spec.match, *sync.spec.fields):
-        info = described.get(name)
-        where = f"{sync.spec.destination}.{kind.name}"
-        if info is None:
-            problem("unknown-field", f"`{where}` has no field `{name}`", name, hint=did_you_mean(name, list(described)))
-        elif not info.writable and name not in sync.spec.match:
-            problem("read-only-field", f"Field `{name}` of `{where}` cannot be written", name)
-    if problems:
-        raise InputError(problems)

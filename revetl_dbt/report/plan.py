@@ -56,6 +56,7 @@ class PlanText:
         if item.failed:
             yield from (click.style(f"  {line}", fg="red") for line in item.failed.splitlines())
             return
+        yield from _new_fields(item)
         for op in _SHOWN:
             if item.count(op):
                 yield ""
@@ -158,6 +159,7 @@ def as_json(item: Preview, redact: Redactor, *, show_values: bool) -> dict[str, 
         "operations": {op: item.count(op) for op in _SHOWN},
         "reasons": [{"operation": g.op, "reason": g.reason, "rows": g.rows} for g in item.groups if g.reason],
         "changed_fields": item.changed_fields,
+        "new_fields": item.new_fields,
         "guards": [
             {"guard": v.guard, "reason": v.reason, "holds": "removals" if v.removals_only else "sync"}
             for v in item.violations
@@ -204,6 +206,13 @@ def _example_json(example: Example, show_values: bool) -> dict[str, Any]:
 def _title(sync: Sync) -> str:
     spec = sync.spec
     return f"{sync.name}: {sync.source.name} -> {spec.destination}.{spec.object} ({spec.mode.value})"
+
+
+def _new_fields(item: Preview) -> Iterator[str]:
+    if item.new_fields:
+        yield ""
+    for name, kind in item.new_fields.items():
+        yield f"  {click.style('+', fg='green')} field {name} ({kind}) is created first"
 
 
 def _note(example: Example, item: Preview) -> str:

@@ -16,10 +16,12 @@ _MODES = {
     Mode.CREATE: (Operation.CREATE,),
     Mode.APPEND: (Operation.APPEND,),
     Mode.DELETE: (Operation.DELETE, Operation.ARCHIVE),
+    Mode.ERASE: (Operation.ERASE,),
 }
 _REMOVALS = {
     OnRemoved.DELETE: (Operation.DELETE,),
     OnRemoved.ARCHIVE: (Operation.ARCHIVE,),
+    OnRemoved.ERASE: (Operation.ERASE,),
     OnRemoved.CLEAR: (Operation.UPDATE, Operation.UPSERT),
 }
 
@@ -54,6 +56,10 @@ def check_capabilities(sync: Sync, destination: Destination) -> Iterator[Problem
     if spec.on_removed in _REMOVALS:
         words = f"`on_removed: {spec.on_removed.value}` of {subject}"
         yield from _check_operation(item, _REMOVALS[spec.on_removed], ("on_removed",), words)
+    if spec.create_fields and not item.creates_fields:
+        reason = f"Create the fields of `{item.name}` in the tool first"
+        summary = f"`create_fields`: the fields of object `{item.name}` cannot be created through its API ({subject})"
+        yield Problem("not-supported", summary, ("create_fields",), hint=reason)
     yield from _check_match(spec, item, subject)
     yield from _check_fields(spec, item, destination, subject)
 

@@ -15,11 +15,12 @@ SOURCES = ("column", "value", "sql", "lookup")
 _REMOVALS = {
     Mode.UPSERT: tuple(OnRemoved),
     Mode.UPDATE: (OnRemoved.KEEP, OnRemoved.CLEAR),
-    Mode.CREATE: (OnRemoved.KEEP, OnRemoved.DELETE, OnRemoved.ARCHIVE),
+    Mode.CREATE: (OnRemoved.KEEP, OnRemoved.DELETE, OnRemoved.ARCHIVE, OnRemoved.ERASE),
     Mode.APPEND: (OnRemoved.KEEP,),
     Mode.DELETE: (OnRemoved.KEEP,),
+    Mode.ERASE: (OnRemoved.KEEP,),
 }
-_NEEDS_MATCH = (Mode.UPSERT, Mode.UPDATE, Mode.DELETE)
+_NEEDS_MATCH = (Mode.UPSERT, Mode.UPDATE, Mode.DELETE, Mode.ERASE)
 
 
 def check_spec(name: str, spec: SyncSpec) -> Iterator[Problem]:
@@ -136,9 +137,9 @@ def _check_mode(spec: SyncSpec, subject: str) -> Iterator[Problem]:
         yield Problem(
             "mode-conflict", f"`backfill` goes with mode `append` only, not with `{mode}`, in {subject}", ("backfill",)
         )
-    if spec.mode is Mode.DELETE and spec.fields:
+    if spec.mode.removes and spec.fields:
         yield Problem(
-            "mode-conflict", f"Mode `delete` writes no fields: `fields` has no meaning in {subject}", ("fields",)
+            "mode-conflict", f"Mode `{mode}` writes no fields: `fields` has no meaning in {subject}", ("fields",)
         )
     if spec.mode is Mode.UPDATE and not spec.fields:
         yield Problem(

@@ -133,6 +133,8 @@ class _Reader:
                 if diagnostic.field not in unrendered:
                     self._diagnostics.append(diagnostic)
             return None, self._diagnostics
+        for sentence in config.problems(self._target):
+            self._report("not-for-target", f"{sentence} (destination `{self._name}`)", self._keys, None)
         if self._diagnostics:
             return None, self._diagnostics
         line = self._file.line(*self._keys)

@@ -26,6 +26,12 @@ class Mode(str, Enum):
     CREATE = "create"
     APPEND = "append"
     DELETE = "delete"
+    ERASE = "erase"
+
+    @property
+    def removes(self) -> bool:
+        """True when the rows of the model are the records to remove."""
+        return self in (Mode.DELETE, Mode.ERASE)
 
 
 class OnRemoved(str, Enum):
@@ -34,6 +40,7 @@ class OnRemoved(str, Enum):
     KEEP = "keep"
     DELETE = "delete"
     ARCHIVE = "archive"
+    ERASE = "erase"
     CLEAR = "clear"
 
 
@@ -100,6 +107,7 @@ class SyncSpec(BaseModel):
     fields: dict[str, FieldMapping] = Field(
         default_factory=dict, description="Destination field: where its value comes from"
     )
+    create_fields: bool = Field(False, description="Create custom fields that the destination does not have yet")
     where: str | None = Field(None, description="SQL condition; a row that stops matching counts as removed")
     on_removed: OnRemoved = Field(OnRemoved.KEEP, description="What happens to the record of a removed row")
     backfill: Literal["send", "skip"] = Field(

@@ -81,10 +81,10 @@ class Layout:
             "carried": list(self.carried),
             "words": self.words,
             "where": self.sync.spec.where,
-            "mode": mode.value,
-            "standing": "deleted" if mode is Mode.DELETE else "sent",
+            "mode": Mode.DELETE.value if mode.removes else mode.value,
+            "standing": "deleted" if mode.removes else "sent",
             "first_op": _FIRST_OP[mode],
-            "later_op": "delete" if mode is Mode.DELETE else "update",
+            "later_op": "delete" if mode.removes else "update",
             "removed": self.removal,
             "max_attempts": self.sync.spec.rejected.max_attempts,
             "match_ignores_case": self.match_ignores_case,
@@ -108,6 +108,7 @@ _FIRST_OP = {
     Mode.APPEND: "create",
     Mode.UPDATE: "update",
     Mode.DELETE: "delete",
+    Mode.ERASE: "delete",
 }
 
 
@@ -195,8 +196,9 @@ def restored(layout: Layout, columns_json: str) -> Layout:
 def recorded(sync: Sync, tables: Tables, columns_json: str) -> Layout:
     """The layout that was in force when `columns_json` was written down: enough of it to fold a plan of then."""
     stored = json.loads(columns_json)
+    matches = sync.spec.match
     columns = [
-        Column(name, expression, label, engine_type, ColumnType(kind), write=Write(write))
+        Column(name, expression, label, engine_type, ColumnType(kind), label in matches, write=Write(write))
         for name, label, expression, engine_type, kind, write in stored["columns"]
     ]
     keys = tuple(column for column in columns if column.name.startswith("k_"))
@@ -221,11 +223,9 @@ def table_suffix(sync: str, account: str) -> str:
 
 
 def _removal(spec: SyncSpec) -> str | None:
-    if spec.mode in {Mode.APPEND, Mode.DELETE}:
+    if spec.mode is Mode.APPEND or spec.mode.removes or spec.on_removed is OnRemoved.KEEP:
         return None
-    return {OnRemoved.KEEP: None, OnRemoved.DELETE: "delete", OnRemoved.ARCHIVE: "delete", OnRemoved.CLEAR: "clear"}[
-        spec.on_removed
-    ]
+    return "clear" if spec.on_removed is OnRemoved.CLEAR else "delete"
 
 
 def _expression(mapping: FieldMapping, column: Callable[[str], str], macro: Macro) -> str:

@@ -23,11 +23,12 @@ from revetl_dbt.destinations.base import (
     ObjectType,
     Operation,
     Outcome,
+    Pending,
     Status,
 )
 
 WRITES = frozenset(Operation)
-IDEMPOTENT = frozenset({Operation.UPSERT, Operation.UPDATE, Operation.DELETE, Operation.ARCHIVE})
+IDEMPOTENT = frozenset({Operation.UPSERT, Operation.UPDATE, Operation.DELETE, Operation.ARCHIVE, Operation.ERASE})
 
 
 class Open:
@@ -112,6 +113,9 @@ class Fake(Destination):
         self.requests = 0
         self.reads = 0
         self.untold: set[tuple[Any, ...]] = set()  # keys with a write that was accepted without our being told
+        self.jobs: dict[str, list[Outcome]] = {}
+        self.submitted = self.polls = 0
+        self.progress: Callable[[str], Pending | None] = lambda job: None  # raise or tell that a job goes on
         self.hold: Callable[[Batch], None] = lambda batch: None  # called while a batch is in flight
         self._ids = itertools.count(1)
         self._random = random.Random(seed)
@@ -151,6 +155,24 @@ class Fake(Destination):
                 if record is not None
             ]
 
+    def submit(self, batch: Batch, started: Callable[[str], None]) -> None:
+        self.gate.acquire()
+        job = f"job{next(self._ids)}"
+        with self._flight(batch):
+            self.submitted += 1
+            with self._lock:
+                self.jobs[job] = self._write(batch)
+        started(job)
+
+    def poll(self, batch: Batch, job: str) -> Iterable[Outcome] | Pending:
+        self.gate.acquire()
+        with self._lock:
+            self.polls += 1
+            if job not in self.jobs:
+                return [Outcome(change.seq, Status.RETRY, message="there is no such job") for change in batch.changes]
+            assert {change.seq for change in batch.changes} == {outcome.seq for outcome in self.jobs[job]}
+            return self.progress(job) or self.jobs[job]
+
     # -- what it does ------------------------------------------------------------------------------
 
     @contextmanager
@@ -159,7 +181,7 @@ class Fake(Destination):
         with self._lock:
             self.requests += 1
             assert batch.object == "people"
-            assert 0 < len(keys) <= self.kind.operations[batch.operation].records
+            assert 0 < len(keys) <= self._most(batch.operation)
             assert len(set(map(repr, keys))) == len(keys), "a key is twice in a batch"
             self._in_flight.update(map(repr, keys))
             assert max(self._in_flight.values()) == 1, "a key is in two batches in flight"
@@ -186,6 +208,11 @@ class Fake(Destination):
         self._random.shuffle(told)
         return told
 
+    def _most(self, operation: Operation) -> int:
+        bulk = self.kind.bulk.get(operation)
+        single = self.kind.operations[operation].records
+        return single if bulk is None else max(single, bulk.limits.records)
+
     def _nth(self, change: Change) -> int:
         return self._tries[repr(change.key)] + 1
 
@@ -195,7 +222,7 @@ class Fake(Destination):
             return Outcome(change.seq, Status.CREATED, self._told(f"e{next(self._ids)}"))
         match = tuple(change.match.values())
         at = self._find(operation, change, match)
-        if operation in (Operation.DELETE, Operation.ARCHIVE):
+        if operation in (Operation.DELETE, Operation.ARCHIVE, Operation.ERASE):
             if at is None:
                 return Outcome(change.seq, Status.MISSING)
             del self.records[at]

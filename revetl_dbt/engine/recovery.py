@@ -1,0 +1,105 @@
+"""What a run that died had learned, given to the ledger before anything is planned or laid out anew."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Sequence
+
+from revetl_dbt.destinations.base import Account, ObjectType, Outcome, Status
+from revetl_dbt.engine.delivery import Delivery, InterruptedDeliveryError, RetryPolicy
+from revetl_dbt.engine.journal import Job, Journal, Recovered
+from revetl_dbt.engine.link import Link
+from revetl_dbt.engine.mapping import Mapper, Row
+from revetl_dbt.engine.sending import changes_of, finished_batch, operation_for
+from revetl_dbt.spec.models import Sync
+from revetl_dbt.warehouse.ledger import Group, Ledger, Range, Result, former_ledger
+from revetl_dbt.warehouse.store import Store
+
+_INTERRUPTED = "the run was interrupted while this row was on its way"
+_UNSETTLED = (Status.RETRY, Status.MISSING)
+
+
+def delivery_for(sync: Sync, link: Link, kind: ObjectType, account: Account, policy: RetryPolicy) -> Delivery:
+    """The delivery of a sync's batches; its idempotency keys are the same in every run."""
+    namespace = uuid.uuid5(uuid.NAMESPACE_URL, f"revetl:{sync.name}:{account.id}")
+    return Delivery(link.destination, kind, link.pacer, namespace, policy)
+
+
+class Recovery:
+    """Folds what the journal of an earlier run holds. Jobs that the vendor still works on are waited for."""
+
+    def __init__(
+        self,
+        store: Store,
+        link: Link,
+        sync: Sync,
+        kind: ObjectType,
+        account: Account,
+        policy: RetryPolicy,
+        meanwhile: Callable[[], None],
+    ) -> None:
+        """`meanwhile` is called each time before a vendor's job is waited for."""
+        self._store = store
+        self._link = link
+        self._sync = sync
+        self._kind = kind
+        self._account = account
+        self._policy = policy
+        self._meanwhile = meanwhile
+
+    def run(self, journal: Journal) -> int:
+        """The number of batches that were recovered; the journal is finished afterwards.
+
+        Raises a DestinationError, with the journal left as it is, when the vendor cannot say what became of a job.
+        """
+        left = journal.read()
+        if left is None:
+            return 0
+        recovered = 0
+        state = self._store.sync_states().get((self._sync.name, self._account.id))
+        if state is not None and left.plan_id == state.plan_id:
+            ledger = former_ledger(self._store, self._sync, self._account.id, state)
+            ranges = [entry.range for entry in left.done] + left.open
+            results = [result for entry in left.done for result in entry.results]
+            results += [result for batch in left.open for result in self._results(ledger, left, batch)]
+            ledger.fold(ranges, results, left.run_id, replay=True)
+            recovered = len(ranges)
+        journal.finish()
+        return recovered
+
+    def _results(self, ledger: Ledger, left: Recovered, batch: Range) -> list[Result]:
+        """What became of an open batch: rows that may have arrived, unless a vendor's job tells more."""
+        doubt = "unsure" if operation_for(self._sync.spec, self._kind, batch.op) in self._kind.idempotent else "unknown"
+        jobs = [job for job in left.jobs if job.range == batch]
+        if not jobs:
+            return [Result(seq, doubt, None, "interrupted", _INTERRUPTED) for seq in ledger.numbers(batch)]
+        group = Group(batch.op, None, 0, batch.seq_from, batch.seq_to)
+        rows = [row for page in ledger.pages(group) for row in page]
+        outcomes: dict[int, Outcome] = {}
+        for job in jobs:
+            outcomes.update({outcome.seq: outcome for outcome in self._outcomes(ledger, job, rows)})
+        for row in rows:
+            outcomes.setdefault(row[0], Outcome(row[0], Status.UNKNOWN, None, "interrupted", _INTERRUPTED))
+        final = [outcome for outcome in outcomes.values() if outcome.status not in _UNSETTLED]
+        # What the job did not settle is planned again.
+        again = [seq for seq, outcome in outcomes.items() if outcome.status in _UNSETTLED]
+        return [
+            *finished_batch(batch, rows, final, None, doubt=doubt).results,
+            *(Result(seq, "not_attempted", None, None, None) for seq in again),
+        ]
+
+    def _outcomes(self, ledger: Ledger, job: Job, rows: Sequence[Row]) -> Sequence[Outcome]:
+        order = {seq: position for position, seq in enumerate(job.seqs)}
+        described = self._link.described(self._kind)
+        mapper = Mapper(ledger.layout, self._link.destination, described, self._store.session.adapter_type)
+        own = [row for row in rows if row[0] in order]
+        changes, _ = changes_of(mapper, self._kind, job.range.op, job.operation, own)
+        if len(changes) != len(order):
+            # The declaration has changed so much that the job's records cannot be told apart any more.
+            return [Outcome(row[0], Status.UNKNOWN, None, "interrupted", _INTERRUPTED) for row in own]
+        changes.sort(key=lambda change: order[change.seq])
+        delivery = delivery_for(self._sync, self._link, self._kind, self._account, self._policy)
+        try:
+            return delivery.follow(job.operation, changes, job.job, self._meanwhile)
+        except InterruptedDeliveryError as stop:
+            raise stop.cause from stop
