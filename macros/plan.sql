@@ -247,10 +247,10 @@ differences as (
 ),
 
 changes as (
-  {# a row that was rejected as it is now, often enough, is held until it changes #}
+  {# a row that was rejected as it is now, often enough, or that may have arrived, is held until it changes #}
   select
-    case when r._attempts >= {{ s.max_attempts }} then 'held' else d._op end as _op,
-    case when r._attempts >= {{ s.max_attempts }} then d._op else d._reason end as _reason,
+    case when {{ revetl_dbt.revetl_is_held('r', s.max_attempts) }} then 'held' else d._op end as _op,
+    case when {{ revetl_dbt.revetl_is_held('r', s.max_attempts) }} then d._op else d._reason end as _reason,
     coalesce(r._attempts, 0) as _attempts,
     d._destination_id,
     {%- for word in range(s.words) %}

@@ -6,17 +6,19 @@
   {{ return({
     'revetl_syncs': [
       ('sync', text), ('account', text), ('account_name', text), ('destination', text), ('object', text), ('model', text),
-      ('ledger', text), ('plan_id', text), ('checksum', text), ('layout', text), ('state_format', big), ('updated_at', time)],
+      ('ledger', text), ('plan_id', text), ('checksum', text), ('layout', text), ('state_format', big), ('updated_at', time), ('settled_at', time)],
     'revetl_accounts': [('fingerprint', text), ('account', text), ('account_name', text), ('url', text), ('seen_at', time)],
     'revetl_runs': [
       ('run_id', text), ('sync', text), ('account', text), ('model', text), ('destination', text), ('object', text), ('mode', text), ('target', text),
       ('status', text), ('model_rows', big), ('planned', big), ('created', big), ('updated', big), ('deleted', big), ('unchanged', big),
       ('invalid', big), ('rejected', big), ('held', big), ('skipped', big), ('not_attempted', big), ('requests', big),
-      ('started_at', time), ('finished_at', time), ('message', text), ('dbt_invocation_id', text), ('revetl_version', text)],
+      ('started_at', time), ('finished_at', time), ('message', text), ('dbt_invocation_id', text), ('revetl_version', text),
+      ('command', text), ('released', text)],
     'revetl_outcomes': [
       ('run_id', text), ('sync', text), ('account', text), ('seq', big), ('row_key', text), ('action', text), ('status', text), ('code', text),
       ('message', text), ('destination_id', text), ('attempt', big), ('recorded_at', time)],
-    'revetl_leases': [('sync', text), ('account', text), ('run_id', text), ('holder', text), ('acquired_at', time), ('expires_at', time)]
+    'revetl_leases': [('sync', text), ('account', text), ('run_id', text), ('holder', text), ('acquired_at', time), ('expires_at', time)],
+    'revetl_format': [('state_format', big), ('revetl_version', text), ('written_at', time)]
   }) }}
 {% endmacro %}
 
@@ -54,9 +56,14 @@
   {%- set text, big, time = dbt.type_string(), dbt.type_bigint(), dbt.type_timestamp() -%}
   {{ return([
     'create table if not exists ' ~ s.ledger ~ ' (' ~ (columns + ['_standing ' ~ text, '_destination_id ' ~ text, '_run_id ' ~ text, '_accepted_at ' ~ time]) | join(', ') ~ ')',
-    'create table if not exists ' ~ s.rejected ~ ' (' ~ (columns + ['_op ' ~ text, '_attempts ' ~ big, '_code ' ~ text, '_message ' ~ text, '_run_id ' ~ text, '_rejected_at ' ~ time]) | join(', ') ~ ')',
-    'create table if not exists ' ~ s.results ~ ' (seq ' ~ big ~ ', status ' ~ text ~ ', id ' ~ text ~ ', code ' ~ text ~ ', message ' ~ text ~ ')'
+    'create table if not exists ' ~ s.rejected ~ ' (' ~ (columns + ['_op ' ~ text, '_attempts ' ~ big, '_status ' ~ text, '_code ' ~ text, '_message ' ~ text, '_run_id ' ~ text, '_rejected_at ' ~ time]) | join(', ') ~ ')',
+    revetl_dbt.revetl_create_results(s)
   ]) }}
+{% endmacro %}
+
+{% macro revetl_create_results(s) %}
+  {%- set text, big = dbt.type_string(), dbt.type_bigint() -%}
+  {{ return('create table if not exists ' ~ s.results ~ ' (seq ' ~ big ~ ', status ' ~ text ~ ', id ' ~ text ~ ', code ' ~ text ~ ', message ' ~ text ~ ')') }}
 {% endmacro %}
 
 
@@ -193,9 +200,8 @@ using ({{ sent }}) as p
 where {{ revetl_dbt.revetl_on_key(s, 'l', 'p') }} and p._status <> 'not_attempted'
   {%- endset -%}
   {%- set keep_rejected -%}
-insert into {{ s.rejected }} ({{ names | join(', ') }}, _op, _attempts, _code, _message, _run_id, _rejected_at)
-select p.{{ names | join(', p.') }}, p._op,
-  case when p._status = 'unknown' then {{ s.max_attempts }} else p._attempts + 1 end, p._code, p._message, '{{ run_id }}', {{ revetl_dbt.revetl_now() }}
+insert into {{ s.rejected }} ({{ names | join(', ') }}, _op, _attempts, _status, _code, _message, _run_id, _rejected_at)
+select p.{{ names | join(', p.') }}, p._op, p._attempts + 1, p._status, p._code, p._message, '{{ run_id }}', {{ revetl_dbt.revetl_now() }}
 from ({{ sent }}) as p
 where p._status in ('rejected', 'unknown')
   {%- endset -%}

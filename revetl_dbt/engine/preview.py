@@ -109,7 +109,7 @@ def _described(ledger: Ledger, plan: PlanSummary, kind: ObjectType, link: Link, 
     result.groups, result.model_rows, result.ledger_rows = plan.groups, plan.model_rows, plan.ledger_rows
     result.unchanged = plan.unchanged(deletes_are_rows=spec.mode.removes)
     limits = guards.effective(spec.guards, config.guards)
-    result.violations = list(guards.check(limits, plan, deletes_declared=spec.mode.removes))
+    result.violations = list(guards.check(limits, plan, deletes_declared=spec.mode.removes, first=not ledger.settled))
     if plan.count("delete"):
         result.removal = operation_for(spec, kind, "delete").value
     rows: str | None = ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 from revetl_dbt.destinations.base import Account
 from revetl_dbt.engine import guards
@@ -15,8 +15,15 @@ from revetl_dbt.spec.models import Sync
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """How a run behaves. `release` names the syncs whose guards are set aside this once."""
+    """How a run behaves.
 
+    `release` names the syncs whose guards are set aside this once. `release_held`: held rows are sent again, either
+    those that were refused, or those whose outcome is unknown too, which may make some of them twice. `command` is what
+    the history says of the run.
+    """
+
+    command: str = "run"
+    release_held: Literal["rejected", "unknown too"] | None = None
     full_refresh: bool = False
     fail_fast: bool = False
     release: frozenset[str] = frozenset()
@@ -30,6 +37,7 @@ class SyncResult:
     """What became of one sync.
 
     `status`: success, partial, error, skipped, noop. `planned` = every row with an outcome, held or not attempted.
+    `violations` are the guards that hold something back, `released` those that were set aside.
     """
 
     sync: Sync
@@ -44,6 +52,7 @@ class SyncResult:
     guarded: int = 0
     unchanged: int = 0
     violations: list[guards.Violation] = field(default_factory=list)
+    released: list[guards.Violation] = field(default_factory=list)
     requests: int = 0
     seconds: float = 0.0
 

@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from revetl_dbt import __version__
 from revetl_dbt.destinations.base import DestinationError
+from revetl_dbt.engine import guards
 from revetl_dbt.engine.link import Link
 from revetl_dbt.engine.result import Reporter, RunOptions, SyncResult
 from revetl_dbt.engine.sync_run import SyncRun
@@ -139,6 +140,8 @@ class Run:
             "message": result.message,
             "dbt_invocation_id": self._options.dbt_invocation_id,
             "revetl_version": __version__,
+            "command": self._options.command,
+            "released": guards.in_words(result.released) or None,
         }
 
 

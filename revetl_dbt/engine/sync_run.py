@@ -65,6 +65,14 @@ class SyncRun:
         journal = Journal(self._options.journal_dir / f"{table_suffix(self._sync.name, account.id)}.jsonl")
         self._recover(account, journal, kind)
         ledger = open_sync(self._store, self._sync, kind, account, full_refresh=self._options.full_refresh)
+        if self._options.release_held is not None:
+            ledger.release_held(unknown=self._options.release_held == "unknown too")
+        self._sent(ledger, kind, account, journal)
+        if not ledger.settled and self._result.status != "error" and self._result.not_attempted == 0:
+            self._store.settle(self._sync.name, account.id)
+
+    def _sent(self, ledger: Ledger, kind: ObjectType, account: Account, journal: Journal) -> None:
+        """Plan and send; how it went is in the result."""
         if self._spec.backfill == "skip" and not ledger.begun:
             self._start_from_now(ledger)
             return
@@ -76,7 +84,7 @@ class SyncRun:
         plan_id = str(uuid.uuid4())
         self._store.set_plan(self._sync.name, account.id, plan_id)
         self._describe_plan(plan)
-        held = self._guarded(plan)
+        held = self._guarded(plan, first=not ledger.settled)
         self._reporter.planned(self._sync, self._result.planned - self._result.held - self._result.guarded)
         if held is None:
             return
@@ -132,17 +140,19 @@ class SyncRun:
         result.planned = plan.count("create", "update", "delete", "clear", "held")
         result.unchanged = plan.unchanged(deletes_are_rows=self._spec.mode.removes)
 
-    def _guarded(self, plan: PlanSummary) -> tuple[str, ...] | None:
+    def _guarded(self, plan: PlanSummary, *, first: bool) -> tuple[str, ...] | None:
         """The operations that a guard holds; None when it holds the whole sync."""
-        result = self._result
-        if self._sync.name in self._options.release:
-            return ()
+        result, name = self._result, self._sync.name
         limits = guards.effective(self._spec.guards, self._link.output.config.guards)
-        result.violations = list(guards.check(limits, plan, deletes_declared=self._spec.mode.removes))
-        if not result.violations:
+        broken = list(guards.check(limits, plan, deletes_declared=self._spec.mode.removes, first=first))
+        if not broken:
             return ()
-        reasons = "; ".join(f"guard `{v.guard}`: {v.reason}" for v in result.violations)
-        result.message = f"{reasons} (`--release {self._sync.name}` sends them once)"
+        if name in self._options.release:
+            result.released = broken
+            self._reporter.notice(f"`{name}` is sent although guards hold it (`--release`): {guards.in_words(broken)}")
+            return ()
+        result.violations = broken
+        result.message = f"{guards.in_words(broken)} (`--release {name}` sends them once)"
         if all(violation.removals_only for violation in result.violations):
             result.guarded = plan.count(*REMOVALS)
             return REMOVALS
@@ -184,11 +194,14 @@ class SyncRun:
         sender.send(plan, skip=held)
         if sender.stopped is not None:
             self._link.note(sender.stopped)
-            self._result.status = "error"
             detail = "" if isinstance(sender.stopped, StoppedError) else f"{self._spec.destination}: "
-            self._result.message = f"{detail}{sender.stopped}"
+            self._fail(f"{detail}{sender.stopped}")
         elif self._stop.is_set():
-            self._result.status, self._result.message = "error", "the run was stopped"
+            self._fail("the run was stopped")
+
+    def _fail(self, why: str) -> None:
+        result = self._result
+        result.status, result.message = "error", "\n".join(text for text in (result.message, why) if text)
 
     def _conclude(self) -> None:
         result = self._result

@@ -104,6 +104,14 @@ class DbtSession:
             self._end_transaction()
         return [(str(column.name), str(column.data_type)) for column in columns]
 
+    def tables(self, schema: str) -> set[str]:
+        """The names of the tables in a schema of the target's database, in lower case; none where it is not there."""
+        relation = self._adapter.Relation.create(database=self.database, schema=schema)
+        with self._failures():
+            found = self._adapter.list_relations_without_caching(relation)
+            self._end_transaction()
+        return {str(item.identifier).lower() for item in found}
+
     def macro(self, name: str, /, **arguments: Any) -> Any:
         """What a macro of ours (or the user's override of it) returns."""
         with self._failures():

@@ -12,10 +12,11 @@ import msgspec
 from revetl_dbt.destinations.base import ColumnType
 from revetl_dbt.errors import Diagnostic, InputError, WarehouseError
 from revetl_dbt.spec.models import Mode, Sync
+from revetl_dbt.warehouse.integrity import check_plan, damaged, fits, inspect
 from revetl_dbt.warehouse.layout import Layout, Tables, checksum, draft, recorded, restored, table_suffix, typed
 from revetl_dbt.warehouse.reader import PAGE_ROWS
 from revetl_dbt.warehouse.store import Store, SyncState
-from revetl_dbt.warehouse.types import is_binary, is_text
+from revetl_dbt.warehouse.types import is_binary
 
 RESULT_ROWS_PER_STATEMENT = 5_000
 # Rendering a macro costs milliseconds: a page's SQL is rendered once, with these in place of its numbers.
@@ -101,9 +102,10 @@ class Ledger:
     Opened by `open_ledger`; every method opens the calling thread's connection itself.
     """
 
-    def __init__(self, store: Store, layout: Layout, account: str, *, begun: bool) -> None:
-        """`begun`: a run has planned the sync before."""
+    def __init__(self, store: Store, layout: Layout, account: str, *, begun: bool, settled: bool = False) -> None:
+        """`begun`: a run has planned the sync before; `settled`: one has come through."""
         self.begun = begun
+        self.settled = settled
         self.store = store
         self.layout = layout
         self.account = account
@@ -120,10 +122,29 @@ class Ledger:
         self.store.execute([self._sql("revetl_forget_absent")])
 
     def write_plan(self) -> PlanSummary:
-        """Materialise the plan and say what is in it."""
+        """Materialise the plan and say what is in it.
+
+        Raises InputError when ledger or refused rows hold a key twice, so that one change would be sent twice.
+        """
         self.store.execute([self._sql("revetl_drop_plan")])
         self.store.execute([self._sql("revetl_plan")])
+        if self.begun:
+            self._check_repeated()
         return self.summary()
+
+    def _check_repeated(self) -> None:
+        keys, rows = self.store.query(self._sql("revetl_repeated"))[0]
+        if keys:
+            stand = "key stands" if keys == 1 else "keys stand"
+            raise damaged(self.layout.sync, [f"{keys} {stand} in it more than once (in {rows} rows of the plan)"])
+
+    def forget_rejected(self) -> None:
+        """Drop what is known of rows that were refused or may have arrived."""
+        self.store.execute([f"delete from {self.layout.tables.rejected}"])
+
+    def release_held(self, *, unknown: bool) -> None:
+        """Let held rows be sent again: those that were refused, and, with `unknown`, those that may have arrived."""
+        self.store.execute([self._sql("revetl_release_held", unknown=unknown)])
 
     def summary(self) -> PlanSummary:
         """What the plan that was last written holds."""
@@ -181,7 +202,8 @@ class Ledger:
         plain = [[r.op, r.seq_from, r.seq_to] for r in ranges]
         self._clean = self._clean and all(result.status == "accepted" for result in results)
         fresh = not replay and all(r.op == "create" for r in ranges)
-        statements = [f"delete from {self.layout.tables.results}", *self._load(results)]
+        results_table = str(self._macro("revetl_create_results"))
+        statements = [results_table, f"delete from {self.layout.tables.results}", *self._load(results)]
         doubt = any(result.status == "unsure" for result in results)
         statements += self._macro(
             "revetl_fold", ranges=plain, run_id=run_id, fresh=fresh, clean=self._clean, doubt=doubt
@@ -262,8 +284,15 @@ def open_ledger(
     )
     current = checksum(layout, relation_columns)
     begun = state is not None and state.plan_id is not None
-    if state is not None and state.checksum == current:
-        return Ledger(store, restored(layout, state.layout), account, begun=begun)
+    if state is not None:
+        health = inspect(store, sync.name, account, state.layout)
+        if health.damage:
+            raise damaged(sync, health.damage)
+        if state.checksum == current and not health.retyped:
+            return Ledger(store, restored(layout, state.layout), account, begun=begun, settled=state.settled)
+        if state.checksum == current:
+            for text in health.retyped:
+                store.notice(f"{text}: it is changed back; what no longer fits is sent again")
     layout = _with_types(store, layout)
     if former and not preview:
         state = _take_over(store, former, sync, account)
@@ -271,9 +300,10 @@ def open_ledger(
     with store.connection():
         session.run(session.macro("revetl_create_ledger", s=layout.as_argument()))
         layout = _widened(store, layout)
+    ledger = Ledger(store, layout, account, begun=begun, settled=state is not None and state.settled)
     if preview:
         # What is written down belongs to the plan of the last run, which may have to be recovered yet.
-        return Ledger(store, layout, account, begun=begun)
+        return ledger
     store.save_sync(
         sync.name,
         account,
@@ -284,12 +314,20 @@ def open_ledger(
             "checksum": current,
             "layout": layout.columns_json(),
         },
+        known=state is not None,
     )
-    return Ledger(store, layout, account, begun=begun)
+    return ledger
 
 
 def former_ledger(store: Store, sync: Sync, account: str, state: SyncState) -> Ledger:
-    """The ledger as it was laid out for the plan that was last materialised, whatever is declared now."""
+    """The ledger as it was laid out for the plan that was last materialised, whatever is declared now.
+
+    Raises InputError when its tables are damaged.
+    """
+    health = inspect(store, sync.name, account, state.layout)
+    if health.damage:
+        raise damaged(sync, health.damage)
+    check_plan(store, sync, account)
     layout = recorded(sync, _tables(store, sync, account, preview=False), state.layout)
     return Ledger(store, layout, account, begun=True)
 
@@ -310,7 +348,7 @@ def _take_over(store: Store, former: str, sync: Sync, account: str) -> SyncState
         )
         for name in ("ledger", "rejected")
     ]
-    store.execute([*rename, store.forget_sync(former, account)])
+    store.execute([*rename, store.rename_sync(former, sync.name, account)])
     return state
 
 
@@ -362,7 +400,7 @@ def _widened(store: Store, layout: Layout) -> Layout:
     argument = layout.as_argument()
     carried: set[str] = set()
     for relation in (layout.tables.rejected, layout.tables.ledger):
-        identifier = relation.rsplit(".", 1)[-1].strip('"`[]')
+        identifier = _identifier(relation)
         columns = session.columns(session.database, store.schema, identifier)
         present = {name.lower(): kind for name, kind in columns}
         keys = [column.label for column in layout.keys if column.name not in present]
@@ -378,18 +416,48 @@ def _widened(store: Store, layout: Layout) -> Layout:
         if missing:
             session.run(session.macro("revetl_add_columns", relation=relation, columns=missing))
         doubt = relation == layout.tables.ledger and layout.sync.spec.mode in (Mode.UPSERT, Mode.UPDATE)
-        retyped = [column for column in argument["fields"] if not _fits(column, present)]
+        _retype_keys(store, layout, relation, present)
+        retyped = [
+            c for c in argument["fields"] if not fits(c["engine_type"], present.get(c["name"], c["engine_type"]))
+        ]
         for statement in session.macro("revetl_change_types", relation=relation, columns=retyped, doubt=doubt):
             session.run([statement])
         carried = {name for name in present if name.startswith("f_")} - {column.name for column in layout.fields}
     return replace(layout, carried=tuple(sorted(carried)))
 
 
-def _fits(column: Mapping[str, Any], present: Mapping[str, str]) -> bool:
-    """True when a table has the column with a type that holds its values, or does not have it."""
-    kind, wanted = present.get(column["name"], column["engine_type"]), column["engine_type"]
-    # Text has several names; with a length it is another type.
-    return kind.lower() == wanted.lower() or (is_text(kind) and is_text(wanted) and "(" not in kind)
+def _retype_keys(store: Store, layout: Layout, relation: str, present: Mapping[str, str]) -> None:
+    """Give a table the types that the keys have now; raises InputError when its values do not fit them."""
+    types = {
+        column.name: column.engine_type for column in layout.keys if not fits(column.engine_type, present[column.name])
+    }
+    if not types:
+        return
+    session = store.session
+    identifier = _identifier(relation)
+    draft = store.relation(f"retyped__{identifier.split('__', 1)[1]}")
+    arguments = {"draft": draft, "identifier": identifier}
+    try:
+        session.run(
+            [
+                f"drop table if exists {draft}",
+                *session.macro("revetl_retype", relation=relation, columns=list(present), types=types, **arguments),
+            ]
+        )
+    except WarehouseError as error:
+        column = next(column for column in layout.keys if column.name in types)
+        raise InputError.single(
+            "key-changed",
+            f"Key `{column.label}` of sync `{layout.sync.name}` is {column.engine_type} now and was"
+            f" {present[column.name]}; what the ledger holds cannot be kept: {_first_lines(str(error))}",
+            path=layout.sync.path,
+            line=layout.sync.line,
+            hint="give the column its former type in the model, or give the sync another name, so that it begins anew",
+        ) from error
+
+
+def _identifier(relation: str) -> str:
+    return relation.rsplit(".", 1)[-1].strip('"`[]')
 
 
 def _first_lines(text: str) -> str:

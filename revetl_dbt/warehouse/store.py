@@ -15,21 +15,25 @@ from typing import Any
 from revetl_dbt.destinations.base import Account
 from revetl_dbt.errors import LeaseHeldError, WarehouseError
 from revetl_dbt.warehouse.dbt_api import DbtSession
+from revetl_dbt.warehouse.migrate import FORMAT, bring_up
 
-FORMAT = 1
 LEASE_SECONDS = 120
-SHARED_TABLES = ("revetl_syncs", "revetl_accounts", "revetl_runs", "revetl_outcomes", "revetl_leases")
+SHARED_TABLES = ("revetl_syncs", "revetl_accounts", "revetl_runs", "revetl_outcomes", "revetl_leases", "revetl_format")
 MEMORY_LIMIT = "100MB"
 LOCK_WAIT_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
 class SyncState:
-    """What an earlier run wrote down about a sync and account."""
+    """What an earlier run wrote down about a sync and account.
+
+    `settled`: a run has come through, so that the ledger is a measure of what is usual.
+    """
 
     plan_id: str | None
     checksum: str
     layout: str
+    settled: bool = False
 
 
 class Store:
@@ -47,6 +51,10 @@ class Store:
         self._prepared = False
         self._lock = threading.Lock()
         self._users = 0
+
+    def notice(self, text: str) -> None:
+        """Tell a person something that they should know."""
+        self._notice(text)
 
     def relation(self, identifier: str) -> str:
         """A table of ours, rendered."""
@@ -101,43 +109,51 @@ class Store:
         )
 
     def prepare(self) -> None:
-        """Create our schema and shared tables where they are missing. Raises WarehouseError when the role may not."""
+        """Create our schema and shared tables where they are missing, and bring them forward where they are of an
+        earlier format.
+
+        Raises WarehouseError when the role may not, or when a later version of revetl wrote them.
+        """
         if self._prepared:
             return
         with self.connection():
-            missing = not self.session.columns(self.session.database, self.schema, "revetl_leases")
-            if missing:
-                schema = self.session.relation_schema(self.schema)
-                try:
-                    self.session.run(self.session.macro("revetl_create_shared", schema=schema, tables=self.tables))
-                except WarehouseError as error:
-                    raise WarehouseError(
-                        f"Cannot create the state tables in schema `{self.schema}`: {error}\n"
-                        "  hint: grant the target's role the right to create it,"
-                        " or name another schema with the dbt variable `revetl_schema`"
-                    ) from error
+            bring_up(self)
         self._prepared = True
 
     def sync_states(self) -> dict[tuple[str, str], SyncState]:
         """What is written down, by (sync, account)."""
-        rows = self.query(f"select sync, account, plan_id, checksum, layout from {self.tables['revetl_syncs']}")
+        columns = "sync, account, plan_id, checksum, layout, settled_at"
+        rows = self.query(f"select {columns} from {self.tables['revetl_syncs']}")
         return {
-            (sync, account): SyncState(plan_id, checksum, layout) for sync, account, plan_id, checksum, layout in rows
+            (sync, account): SyncState(plan_id, checksum, layout, settled is not None)
+            for sync, account, plan_id, checksum, layout, settled in rows
         }
 
-    def save_sync(self, sync: str, account: str, values: Mapping[str, Any]) -> None:
-        """Write down a sync's state, replacing what there was."""
-        row = {"sync": sync, "account": account, **values, "state_format": FORMAT}
-        self.execute(
-            [
-                self.forget_sync(sync, account),
-                self.insert("revetl_syncs", row, "updated_at"),
-            ]
-        )
+    def save_sync(self, sync: str, account: str, values: Mapping[str, Any], *, known: bool) -> None:
+        """Write down a sync's state; where it is `known`, what `values` do not say stays."""
+        row = {**values, "state_format": FORMAT}
+        if not known:
+            self.execute([self.insert("revetl_syncs", {"sync": sync, "account": account, **row}, "updated_at")])
+            return
+        now = str(self.session.macro("revetl_now"))
+        settings = [f"{name} = {self.literal(value)}" for name, value in row.items()]
+        change = f"update {self.tables['revetl_syncs']} set {', '.join(settings)}, updated_at = {now}"
+        self.execute([f"{change} where {self._of(sync, account)}"])
+
+    def settle(self, sync: str, account: str) -> None:
+        """Write down that a run has come through, the first time."""
+        now = self.session.macro("revetl_now")
+        change = f"update {self.tables['revetl_syncs']} set settled_at = {now}"
+        self.execute([f"{change} where {self._of(sync, account)} and settled_at is null"])
 
     def forget_sync(self, sync: str, account: str) -> str:
         """The statement that removes a sync's state; its ledger stays."""
         return f"delete from {self.tables['revetl_syncs']} where {self._of(sync, account)}"
+
+    def rename_sync(self, former: str, sync: str, account: str) -> str:
+        """The statement that gives a sync's state another name."""
+        table = self.tables["revetl_syncs"]
+        return f"update {table} set sync = {self.literal(sync)} where {self._of(former, account)}"
 
     def set_plan(self, sync: str, account: str, plan_id: str) -> None:
         """Write down which plan is materialised for a sync."""

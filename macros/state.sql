@@ -1,0 +1,106 @@
+{# What `revetl state` and `revetl retry` do to the tables of a sync, and what brings tables of an earlier layout forward. #}
+
+{# Keys that a plan of ledger and model holds more than once: one row with their number and the number of their rows. #}
+{% macro revetl_repeated(s) %}
+{%- set keys = s.key_columns | map(attribute='name') | join(', ') -%}
+select count(*), coalesce(sum(n), 0)
+from (select {{ keys }}, count(*) as n from {{ s.plan }} where _op <> 'invalid' group by {{ keys }} having count(*) > 1) as repeated
+{% endmacro %}
+
+
+{# Rows that are held: of those that were refused, how many times often enough; of those whose outcome is unknown, all. #}
+{% macro revetl_is_held(alias, max_attempts) -%}
+({{ alias }}._status = 'unknown' or {{ alias }}._attempts >= {{ max_attempts }})
+{%- endmacro %}
+
+{% macro revetl_release_held(s, unknown) %}
+update {{ s.rejected }} as r set _attempts = 0{% if unknown %}, _status = 'rejected'{% endif %}
+where {{ revetl_dbt.revetl_is_held('r', s.max_attempts) }}{% if not unknown %} and r._status = 'rejected'{% endif %}
+{% endmacro %}
+
+{# Rows of a ledger by standing, and refused rows by status and by whether they are held. #}
+{% macro revetl_standings(ledger, rejected, max_attempts) %}
+select _standing, count(*) from {{ ledger }} group by _standing
+union all
+select case when {{ revetl_dbt.revetl_is_held('r', max_attempts) }} then 'held_' else 'waiting_' end || r._status, count(*) from {{ rejected }} as r group by 1
+{% endmacro %}
+
+
+{# A table's rows as text, numbered in the order of their keys, so that they can be read page by page. #}
+{% macro revetl_snapshot(relation, source, keys, columns) %}
+create table {{ relation }} as
+select
+  row_number() over (order by {{ keys | join(', ') }}) as _seq
+  {%- for column in columns %},
+  cast({{ column }} as {{ dbt.type_string() }}) as {{ column }}
+  {%- endfor %}
+from {{ source }}
+{% endmacro %}
+
+{% macro revetl_snapshot_page(relation, columns, seq_from, seq_to) %}
+select {{ columns | join(', ') }} from {{ relation }} where _seq > {{ seq_from }} and _seq <= {{ seq_to }} order by _seq
+{% endmacro %}
+
+
+{#
+  Put rows of text into a table. `columns` have a name and an engine_type; `rows` are lists of texts, `base64` is the same as a JSON array of arrays, for
+  engines that can take it apart.
+#}
+{% macro revetl_load_rows(relation, columns, rows, base64) %}
+  {{ return(adapter.dispatch('revetl_load_rows', 'revetl_dbt')(relation, columns, rows, base64)) }}
+{% endmacro %}
+
+{% macro default__revetl_load_rows(relation, columns, rows, base64) %}
+insert into {{ relation }} ({{ columns | map(attribute='name') | join(', ') }}) values
+{%- for row in rows %}
+({% for column in columns %}cast({{ revetl_dbt.revetl_literal(row[loop.index0]) }} as {{ column.engine_type }}){{ ', ' if not loop.last }}{% endfor %}){{ ',' if not loop.last }}
+{%- endfor %}
+{% endmacro %}
+
+{% macro duckdb__revetl_load_rows(relation, columns, rows, base64) %}
+insert into {{ relation }} ({{ columns | map(attribute='name') | join(', ') }})
+select {% for column in columns %}cast(r[{{ loop.index }}] as {{ column.engine_type }}){{ ', ' if not loop.last }}{% endfor %}
+from (select unnest(from_json(decode(from_base64('{{ base64 }}')), '[["VARCHAR"]]')) as r) as rows
+{% endmacro %}
+
+{% macro postgres__revetl_load_rows(relation, columns, rows, base64) %}
+insert into {{ relation }} ({{ columns | map(attribute='name') | join(', ') }})
+select {% for column in columns %}cast(r ->> {{ loop.index0 }} as {{ column.engine_type }}){{ ', ' if not loop.last }}{% endfor %}
+from json_array_elements(convert_from(decode('{{ base64 }}', 'base64'), 'UTF8')::json) as r
+{% endmacro %}
+
+
+{# The same table with other types of some columns: every value must have a representation in the new type. `columns` are all of its columns. #}
+{% macro revetl_retype(relation, draft, identifier, columns, types) %}
+  {%- set parts = [] -%}
+  {%- for name in columns -%}
+    {%- do parts.append('cast(' ~ name ~ ' as ' ~ types[name] ~ ') as ' ~ name if name in types else name) -%}
+  {%- endfor -%}
+  {{ return([
+    'create table ' ~ draft ~ ' as select ' ~ parts | join(', ') ~ ' from ' ~ relation,
+    'drop table ' ~ relation,
+    revetl_dbt.revetl_rename(draft, identifier)
+  ]) }}
+{% endmacro %}
+
+
+{# -- earlier layouts ------------------------------------------------------------------------------ #}
+
+{# From format 1: what `begun` meant, which command ran, and which refused rows may have arrived, from the history. #}
+{% macro revetl_to_format_2(tables) %}
+  {{ return([
+    'update ' ~ tables['revetl_runs'] ~ " set command = 'run' where command is null",
+    'update ' ~ tables['revetl_syncs'] ~ ' as s set settled_at = (select min(r.finished_at) from ' ~ tables['revetl_runs']
+      ~ " as r where r.sync = s.sync and r.account = s.account and r.not_attempted = 0 and r.status in ('success', 'partial', 'noop')) where s.settled_at is null"
+  ]) }}
+{% endmacro %}
+
+{% macro revetl_rejected_to_format_2(s, sync, account, outcomes) %}
+update {{ s.rejected }} as l
+set _status = case when exists (
+    select 1 from {{ outcomes }} as o
+    where o.status = 'unknown' and o.sync = {{ revetl_dbt.revetl_literal(sync) }} and o.account = {{ revetl_dbt.revetl_literal(account) }}
+      and o.run_id = l._run_id and o.row_key = {{ revetl_dbt.revetl_key_text(s, 'l') }}
+  ) then 'unknown' else 'rejected' end
+where _status is null
+{% endmacro %}

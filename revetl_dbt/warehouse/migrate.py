@@ -1,0 +1,114 @@
+"""The layout of our own tables, by number: made where there is none, completed where something is missing, brought
+forward from what earlier versions wrote, and refused where a later version wrote it.
+
+    1   the first
+    2   revetl_format; when a sync settled; which command ran and which guards it set aside; a refused row's status
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import TYPE_CHECKING
+
+from revetl_dbt import __version__
+from revetl_dbt.errors import WarehouseError
+from revetl_dbt.nearest import listed
+from revetl_dbt.warehouse.layout import table_suffix
+
+if TYPE_CHECKING:
+    from revetl_dbt.warehouse.store import Store
+
+FORMAT = 2
+_OWN = "revetl_format"
+
+
+def bring_up(store: Store) -> None:
+    """Make the shared tables what this version expects.
+
+    What a migration does, it may do again: a run that is killed in the middle of one begins it anew. Raises
+    WarehouseError when the role may not, or when a later version has been at work.
+    """
+    present = store.session.tables(store.schema) & store.tables.keys()
+    found = _format(store, present) if present else FORMAT
+    if found > FORMAT:
+        raise WarehouseError(
+            f"The state tables in schema `{store.schema}` are of format {found}, which a later version of revetl wrote;"
+            f" revetl {__version__} knows formats up to {FORMAT}\n"
+            "  hint: install that version, or keep this one's state apart with the dbt variable `revetl_schema`"
+        )
+    if present != store.tables.keys():
+        _create(store)
+    lost = {name for name in store.tables if name not in present and name in _TABLES[found]}
+    if present and lost:
+        told = f"State tables that were missing in schema `{store.schema}` have been made anew, empty"
+        store.notice(f"{told}: {listed(sorted(lost))}")
+    if found < FORMAT:
+        _migrate(store, found)
+    if present != store.tables.keys() or found < FORMAT:
+        _write_down(store)
+
+
+def _format(store: Store, present: Collection[str]) -> int:
+    """The format of the tables that there are; those of format 1 do not say so in a table of their own."""
+    told = [name for name in (_OWN, "revetl_syncs") if name in present]
+    numbers = [store.session.fetch(f"select max(state_format) from {store.tables[name]}")[0][0] for name in told]
+    return max((int(number) for number in numbers if number is not None), default=FORMAT if told[:1] == [_OWN] else 1)
+
+
+def _create(store: Store) -> None:
+    schema = store.session.relation_schema(store.schema)
+    try:
+        store.session.run(store.session.macro("revetl_create_shared", schema=schema, tables=store.tables))
+    except WarehouseError as error:
+        raise WarehouseError(
+            f"Cannot create the state tables in schema `{store.schema}`: {error}\n"
+            "  hint: grant the target's role the right to create it,"
+            " or name another schema with the dbt variable `revetl_schema`"
+        ) from error
+
+
+def _migrate(store: Store, found: int) -> None:
+    for name, columns in store.session.macro("revetl_shared_tables").items():
+        _add_columns(store, name, columns)
+    for number in range(found + 1, FORMAT + 1):
+        _STEPS[number](store)
+    store.session.run([f"update {store.tables['revetl_syncs']} set state_format = {FORMAT}"])
+    store.notice(f"Brought the state tables in schema `{store.schema}` from format {found} to {FORMAT}")
+
+
+def _write_down(store: Store) -> None:
+    table = store.tables[_OWN]
+    row = {"state_format": FORMAT, "revetl_version": __version__}
+    store.session.run([f"delete from {table}", store.insert(_OWN, row, "written_at")])
+
+
+def _add_columns(store: Store, identifier: str, columns: Iterable[tuple[str, str]]) -> None:
+    """Give a table those of the columns (name, type) that it lacks."""
+    session = store.session
+    present = {name.lower() for name, _ in session.columns(session.database, store.schema, identifier)}
+    missing = [{"name": name, "engine_type": kind} for name, kind in columns if name not in present]
+    relation = store.relation(identifier)
+    session.run(session.macro("revetl_add_columns", relation=relation, columns=missing))
+
+
+def _to_2(store: Store) -> None:
+    session = store.session
+    session.run(session.macro("revetl_to_format_2", tables=store.tables))
+    text = str(session.macro("revetl_text_type"))
+    for sync, account, layout in session.fetch(f"select sync, account, layout from {store.tables['revetl_syncs']}"):
+        identifier = f"rejected__{table_suffix(sync, account)}"
+        if not session.columns(session.database, store.schema, identifier):
+            continue  # dropped by hand: found, and explained, when the sync runs
+        _add_columns(store, identifier, [("_status", text)])
+        keys = [{"name": name} for name, *_ in json.loads(layout)["columns"] if name.startswith("k_")]
+        s = {"rejected": store.relation(identifier), "key_columns": keys}
+        outcomes = store.tables["revetl_outcomes"]
+        session.run([session.macro("revetl_rejected_to_format_2", s=s, sync=sync, account=account, outcomes=outcomes)])
+
+
+_STEPS: Mapping[int, Callable[[Store], None]] = {2: _to_2}
+
+_FIRST = frozenset({"revetl_syncs", "revetl_accounts", "revetl_runs", "revetl_outcomes", "revetl_leases"})
+_TABLES: Mapping[int, frozenset[str]] = {1: _FIRST, 2: _FIRST | {_OWN}}
+"""The shared tables of each format."""
