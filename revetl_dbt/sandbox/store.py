@@ -250,6 +250,17 @@ class Store:
                 "insert into uniques values (?, ?, ?, ?, ?)", [(vendor, object_, *claim) for claim in claims]
             )
 
+    def purge(self, vendor: str, object_: str, ids: Iterable[str]) -> None:
+        """Forget records for good, with their history and their unique values."""
+        found = _array(ids)
+        with self.transaction():
+            for table in ("records", "changes", "uniques"):
+                self._db.execute(
+                    f"delete from {table} where vendor = ? and object = ? "  # noqa: S608 - a fixed list of tables
+                    "and id in (select value from json_each(?))",
+                    (vendor, object_, found),
+                )
+
     def changes(self, vendor: str, object_: str, ids: Iterable[str]) -> dict[str, list[Change]]:
         """The history of records, oldest first."""
         found: dict[str, list[Change]] = {record_id: [] for record_id in ids}

@@ -405,8 +405,8 @@ def test_a_setup_file_defines_what_is_missing(tmp_path: Path) -> None:
         ),
         ("properties: {butterflies: [{name: x}]}", "`properties.butterflies`, entry `x`: Unable to infer"),
         ("objects: [{name: x}]", "`objects`, entry `x`: .*labels"),
-        ("props: {}", "may have `objects` and `properties`, not props"),
-        ("- a", "may have `objects` and `properties`"),
+        ("props: {}", "may have `objects`, `properties`, .*, not props"),
+        ("- a", "may have `objects`, `properties`"),
         ("a: [", "cannot read its setup file"),
     ],
 )

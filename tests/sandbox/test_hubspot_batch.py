@@ -195,10 +195,10 @@ def test_malformed_bodies(hub: Hub, body: str, message: str) -> None:
     assert message in response.json()["message"]
 
 
-def test_associations_are_refused_rather_than_dropped(hub: Hub) -> None:
-    given = {"properties": {"email": "a@example.com"}, "associations": [{"to": {"id": "1"}, "types": []}]}
-    assert hub.batch("create", [given]).status_code == 501
-    assert hub.batch("create", [{**given, "associations": []}]).status_code == 201
+def test_only_a_create_takes_associations(hub: Hub) -> None:
+    ada = hub.create(email="ada@example.com")
+    given = {"id": ada, "properties": {}, "associations": [{"to": {"id": "1"}, "types": []}]}
+    assert hub.batch("update", [given]).status_code == 400
 
 
 def test_numbers_and_booleans_are_read_as_texts(hub: Hub) -> None:

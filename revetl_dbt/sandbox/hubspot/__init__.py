@@ -1,5 +1,5 @@
-"""HubSpot's CRM API as HubSpot documents it: objects in batches and one at a time, search, properties, schemas,
-account details.
+"""HubSpot's API as HubSpot documents it: objects in batches and one at a time, search, associations, properties,
+schemas, static lists, custom events, OAuth tokens, account details.
 
 Paths exist as v3 and with a date as the version, as in `/crm/v3/objects/contacts` and `/crm/objects/2026-03/contacts`.
 """
@@ -7,7 +7,7 @@ Paths exist as v3 and with a date as the version, as in `/crm/v3/objects/contact
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -16,13 +16,18 @@ from zoneinfo import available_timezones
 from revetl_dbt.errors import SandboxError
 from revetl_dbt.sandbox.hubspot import errors, pages
 from revetl_dbt.sandbox.hubspot.account import VENDOR, Account
+from revetl_dbt.sandbox.hubspot.association_api import AssociationEndpoints
+from revetl_dbt.sandbox.hubspot.associations import Associations
 from revetl_dbt.sandbox.hubspot.batch import Endpoints
 from revetl_dbt.sandbox.hubspot.definitions import Definitions, account_details
 from revetl_dbt.sandbox.hubspot.errors import ApiError
+from revetl_dbt.sandbox.hubspot.events import EventEndpoints, Events
 from revetl_dbt.sandbox.hubspot.limits import RateLimiter
+from revetl_dbt.sandbox.hubspot.lists import ListEndpoints, Lists
 from revetl_dbt.sandbox.hubspot.objects import ObjectType
 from revetl_dbt.sandbox.hubspot.records import Records
 from revetl_dbt.sandbox.hubspot.search import search
+from revetl_dbt.sandbox.hubspot.tokens import OAuthClient, Tokens
 from revetl_dbt.sandbox.hubspot.values import moment_text
 from revetl_dbt.sandbox.messages import BadRequest, Request, Response, Router
 from revetl_dbt.sandbox.store import Store
@@ -32,8 +37,13 @@ VERSIONS = ("v3", "2025-09", "2026-03", "2026-09")
 _ANY = "|".join(VERSIONS)
 _OBJECTS = "/{base:crm/v3/objects|crm/objects/(?:" + _ANY + ")}/{type}"
 _ONE = _OBJECTS + "/{id}"
+_PAIR = "/{base:crm/v4/associations|crm/associations/(?:" + _ANY + ")}/{type}/{other_type}"
+_LINKS = "/{base:crm/v4/objects|crm/objects/(?:" + _ANY + ")}/{type}/{id}/associations"
+_LISTS = "/{base:crm/v3/lists|crm/lists/(?:" + _ANY + ")}"
+_EVENTS = "/events/{version:" + _ANY + "}"
 
 Endpoint = Callable[[ObjectType, Request], Response]
+PairEndpoint = Callable[[ObjectType, ObjectType, Request], Response]
 
 
 @dataclass(frozen=True)
@@ -61,10 +71,14 @@ class HubSpot(Vendor):
         super().__init__(store, base_url)
         self.hub = Account(store)
         self.records = Records(self.hub)
+        self.associations = Associations(self.hub)
+        self.lists = Lists(self.hub)
+        self.events = Events(self.hub, self.records)
+        self.hub.sections = {"labels": self._load_label, "lists": self._load_list, "events": self._load_event}
+        self._tokens = Tokens(store, self.hub.id)
         self._limiter = RateLimiter(lambda: store.now() / 1000)
-        self._endpoints = Endpoints(self.hub, self.records, base_url)
+        self._endpoints = Endpoints(self.hub, self.records, self.associations, base_url)
         self._endpoints.shuffle = self.options.shuffle
-        self._token = str(store.setting(f"{VENDOR}:token", lambda: f"pat-na1-{uuid.uuid4()}"))
         self._router = Router()
         self._add_routes()
 
@@ -77,8 +91,21 @@ class HubSpot(Vendor):
         self._endpoints.shuffle = self.options.shuffle
 
     def load_setup(self, path: Path) -> None:
-        """Define what a YAML file lists under `objects` and `properties`."""
+        """Define what a YAML file lists under `objects`, `properties`, `labels`, `lists` and `events`."""
         self.hub.load_setup(path)
+
+    def _load_label(self, body: Mapping[str, Any]) -> None:
+        kind, other = self.hub.kind(str(body.get("from"))), self.hub.kind(str(body.get("to")))
+        if str(body.get("label")) not in {found.label for found in self.associations.types(kind, other)}:
+            self.associations.create_label(kind, other, str(body.get("label")), body.get("inverseLabel"))
+
+    def _load_list(self, body: Mapping[str, Any]) -> None:
+        if str(body.get("listId")) not in self.lists.all():
+            self.lists.define(body)
+
+    def _load_event(self, body: Mapping[str, Any]) -> None:
+        if body.get("name") not in {event["name"] for event in self.events.all().values()}:
+            self.events.define(body)
 
     # -- tokens ----------------------------------------------------------------------------------
 
@@ -88,23 +115,15 @@ class HubSpot(Vendor):
 
     def token(self) -> str:
         """A token that may do everything."""
-        return self._token
+        return self._tokens.master
 
     def add_token(self, scopes: Sequence[str]) -> str:
         """A further token that has only some scopes, such as `crm.objects.contacts.read`."""
-        token = f"pat-na1-{uuid.uuid4()}"
-        self.store.define(VENDOR, "token", token, list(scopes))
-        return token
+        return self._tokens.add(scopes)
 
-    def _authorize(self, request: Request, needed: Sequence[str]) -> None:
-        token = request.bearer()
-        if token == self._token:
-            return
-        granted = self.store.definitions(VENDOR, "token").get(token or "")
-        if granted is None:
-            raise errors.unauthenticated()
-        if needed and not set(needed) & set(granted):
-            raise errors.missing_scopes(needed)
+    def oauth_client(self) -> OAuthClient:
+        """An app with a refresh token that gives tokens for everything."""
+        return self._tokens.client()
 
     # -- requests --------------------------------------------------------------------------------
 
@@ -113,7 +132,9 @@ class HubSpot(Vendor):
         correlation = str(uuid.uuid4())
         headers: dict[str, str] = {}
         try:
-            self._authorize(request, ())
+            if request.path.startswith("/oauth/"):
+                return self._tokens.refresh(request)
+            self._tokens.authorize(request, ())
             policy, headers = self._count(request)
             if policy and self.options.enforce_limits:
                 raise errors.rate_limited(policy)
@@ -133,6 +154,8 @@ class HubSpot(Vendor):
         return response
 
     def _count(self, request: Request) -> tuple[str | None, dict[str, str]]:
+        if "/send" in request.path and request.path.startswith("/events/"):
+            return None, {}  # `x-hubspot-rate-limit-exemptions` of the OpenAPI description
         o = self.options
         search_call = request.path.rstrip("/").endswith("/search")
         return self._limiter.take(search_call, o.ten_seconds, o.daily, o.searches_per_second, o.time_zone)
@@ -169,13 +192,61 @@ class HubSpot(Vendor):
         add("GET", _ONE, "read", ends.get_one)
         add("PATCH", _ONE, "write", ends.update_one)
         add("DELETE", _ONE, "write", ends.delete_one)
-        Definitions(self.hub, self._authorize).add_routes(self._router, _ANY)
+        add("POST", _OBJECTS + "/gdpr-delete", "write", ends.erase)
+        self._add_pair_routes()
+        self._add_other_routes()
+        Definitions(self.hub, self._tokens.authorize).add_routes(self._router, _ANY)
         self._router.add("GET", "/account-info/{version:" + _ANY + "}/details", self._details)
+
+    def _add_pair_routes(self) -> None:
+        ends, add = AssociationEndpoints(self.associations), self._pair_route
+        add("POST", _PAIR + "/batch/create", ends.create)
+        add("POST", _PAIR + "/batch/associate/default", ends.associate)
+        add("POST", _PAIR + "/batch/archive", ends.archive)
+        add("POST", _PAIR + "/batch/labels/archive", ends.archive_labels)
+        add("POST", _PAIR + "/batch/read", ends.read)
+        add("GET", _PAIR + "/labels", ends.labels)
+        add("POST", _PAIR + "/labels", ends.create_label)
+        add("PUT", _LINKS + "/default/{other_type}/{other}", ends.put_default)
+        add("PUT", _LINKS + "/{other_type}/{other}", ends.put)
+        add("DELETE", _LINKS + "/{other_type}/{other}", ends.delete)
+        add("GET", _LINKS + "/{other_type}", ends.page)
+
+    def _pair_route(self, method: str, pattern: str, endpoint: PairEndpoint) -> None:
+        def handler(request: Request) -> Response:
+            kind, other = self.hub.kind(request.params["type"]), self.hub.kind(request.params["other_type"])
+            access = "read" if method == "GET" or pattern.endswith("/batch/read") else "write"
+            self._tokens.authorize(request, [*kind.scopes(access), *other.scopes(access)])
+            return endpoint(kind, other, request)
+
+        self._router.add(method, pattern, handler)
+
+    def _add_other_routes(self) -> None:
+        lists, events, add = ListEndpoints(self.lists), EventEndpoints(self.events), self._scoped_route
+        member = _LISTS + "/{list}/memberships"
+        add("POST", _LISTS, "crm.lists.write", lists.create)
+        add("GET", _LISTS + "/{list}", "crm.lists.read", lists.get)
+        add("GET", member, "crm.lists.read", lists.members)
+        add("PUT", member + "/add", "crm.lists.write", lists.add)
+        add("PUT", member + "/remove", "crm.lists.write", lists.remove)
+        add("PUT", member + "/add-and-remove", "crm.lists.write", lists.add_and_remove)
+        defining = "behavioral_events.event_definitions.read_write"
+        add("POST", _EVENTS + "/send", "analytics.behavioral_events.send", events.send)
+        add("POST", _EVENTS + "/send/batch", "analytics.behavioral_events.send", events.send_batch)
+        add("POST", _EVENTS + "/event-definitions", defining, events.create)
+        add("GET", _EVENTS + "/event-definitions/{name}", defining, events.get)
+
+    def _scoped_route(self, method: str, pattern: str, scope: str, endpoint: Callable[[Request], Response]) -> None:
+        def handler(request: Request) -> Response:
+            self._tokens.authorize(request, [scope])
+            return endpoint(request)
+
+        self._router.add(method, pattern, handler)
 
     def _object_route(self, method: str, pattern: str, access: str, endpoint: Endpoint) -> None:
         def handler(request: Request) -> Response:
             kind = self.hub.kind(request.params["type"])
-            self._authorize(request, kind.scopes(access))
+            self._tokens.authorize(request, kind.scopes(access))
             return endpoint(kind, request)
 
         self._router.add(method, pattern, handler)
@@ -192,7 +263,7 @@ class HubSpot(Vendor):
 
     def page(self, request: Request) -> Response:
         """A list of records or one record's card."""
-        return pages.page(self.hub, request)
+        return pages.page(self.hub, pages.Around(self.associations, self.lists, self.events), request)
 
     def reload(self) -> None:
         """Read the definitions again."""

@@ -30,6 +30,7 @@ class Account:
         self._lock = threading.RLock()
         self._properties: dict[str, dict[str, Property]] = {}
         self._kinds: dict[str, ObjectType] = {}
+        self.sections: dict[str, Callable[[Mapping[str, Any]], None]] = {}  # what else a setup file may list
         self.reload()
 
     # -- objects ---------------------------------------------------------------------------------
@@ -223,9 +224,9 @@ class Account:
     def load_setup(self, path: Path) -> None:
         """Define what a YAML file lists and what is not there yet.
 
-        `objects:` is a list of custom object schemas, `properties:` maps an object to a list of property
-        definitions as the API takes
-        them; `groupName` defaults to the object's own group. SandboxError names the file and the entry that is wrong.
+        `objects:` is a list of custom object schemas, `properties:` maps an object to a list of property definitions
+        as the API takes them; `groupName` defaults to the object's own group. Each of `sections` is a list of entries.
+        SandboxError names the file and the entry that is wrong.
         """
         import yaml  # costs more than the rest of this package, and only some accounts have a setup
 
@@ -233,16 +234,19 @@ class Account:
             setup = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
         except (OSError, yaml.YAMLError) as error:
             raise SandboxError(f"The sandbox cannot read its setup file {path}: {error}") from None
-        unknown = set(setup) - {"objects", "properties"} if isinstance(setup, dict) else {"(not a mapping)"}
+        known = ("objects", "properties", *self.sections)
+        unknown = set(setup) - set(known) if isinstance(setup, dict) else {"(not a mapping)"}
         if unknown:
-            raise SandboxError(
-                f"The setup file {path} may have `objects` and `properties`, not {', '.join(sorted(map(str, unknown)))}"
-            )
+            names = ", ".join(f"`{name}`" for name in known)
+            raise SandboxError(f"The setup file {path} may have {names}, not {', '.join(sorted(map(str, unknown)))}")
         for schema in setup.get("objects") or ():
             self._load(path, "objects", schema.get("name"), partial(self._load_schema, schema))
         for segment, definitions in (setup.get("properties") or {}).items():
             for body in definitions:
                 self._load(path, f"properties.{segment}", body.get("name"), partial(self._load_property, segment, body))
+        for section, load in self.sections.items():
+            for body in setup.get(section) or ():
+                self._load(path, section, body.get("name") or body.get("label"), partial(load, body))
 
     def _load(self, path: Path, section: str, name: Any, act: Callable[[], None]) -> None:
         try:

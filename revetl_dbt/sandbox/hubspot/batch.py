@@ -13,7 +13,8 @@ import random
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from revetl_dbt.sandbox.hubspot.account import Account
+from revetl_dbt.sandbox.hubspot.account import VENDOR, Account
+from revetl_dbt.sandbox.hubspot.associations import Associations, Link
 from revetl_dbt.sandbox.hubspot.errors import NOT_FOUND, ApiError, html_not_found
 from revetl_dbt.sandbox.hubspot.objects import ObjectType
 from revetl_dbt.sandbox.hubspot.records import Mode, Records, Row, comparable
@@ -29,9 +30,10 @@ MAX_PAGE = 100
 class Endpoints:
     """Handlers for `/crm/v3/objects/{type}/...` and the date-versioned paths."""
 
-    def __init__(self, account: Account, records: Records, base_url: str) -> None:
+    def __init__(self, account: Account, records: Records, associations: Associations, base_url: str) -> None:
         self._account = account
         self._records = records
+        self._associations = associations
         self._base_url = base_url
         self._order = random.Random(account.id)  # noqa: S311 - only to shuffle answers
         self.shuffle = True
@@ -52,11 +54,14 @@ class Endpoints:
 
     def _write(self, kind: ObjectType, request: Request, mode: Mode) -> Response:
         started = self._account.store.now()
-        rows = [_row(given, mode) for given in _inputs(request)]
+        inputs = _inputs(request)
+        rows = [_row(given, mode) for given in inputs]
         self._check_identifiers(kind, rows, mode)
         traces = [row.trace for row in rows]
         partial = all(traces) and len(set(traces)) == len(traces)
+        links = [self._links(kind, given, row, mode) for given, row in zip(inputs, rows, strict=True)]
         self._records.write(kind, rows, mode, partial, request.poisoned)
+        self._link(kind, rows, links)
         renderer = Renderer(self._account, self._base_url, kind, written=True)
         results = []
         for row in rows:
@@ -66,6 +71,41 @@ class Endpoints:
                     {**renderer.record(row.record), **({"new": row.new} if mode == "upsert" else {}), **traced}
                 )
         return self._answer(201 if mode == "create" else 200, started, results, _row_errors(kind, rows))
+
+    def _links(self, kind: ObjectType, given: Mapping[str, Any], row: Row, mode: Mode) -> list[tuple[ObjectType, Link]]:
+        """The associations of an input, which only a create may have; the row fails with one that is not valid."""
+        asked = mappings(given.get("associations"), "associations")
+        if asked and mode != "create":
+            raise ApiError(400, f"`associations` are for a create, not for an {mode}: use the associations API")
+        links = []
+        for item in asked:
+            require(item, ("to", "types"))
+            to = _key(mapping(item["to"], "to"))
+            for spec in mappings(item["types"], "types"):
+                other = self._other(kind, spec)
+                links.append((other, Link("", to, [self._associations.spec(kind, other, spec)])))
+        for other, link in links:
+            if row.error is None and not self._records.find(other, [link.second], None):
+                reason = f"{other.code}={link.second} is not valid"
+                row.error = ApiError(
+                    400, "One or more associations are invalid", context={"INVALID_OBJECT_IDS": [reason]}
+                )
+        return links
+
+    def _other(self, kind: ObjectType, spec: Mapping[str, Any]) -> ObjectType:
+        """The object that a type of association leads to."""
+        wanted = str(spec.get("associationTypeId"))
+        for other in self._account.kinds():
+            if wanted in {str(found.number) for found in self._associations.types(kind, other)}:
+                return other
+        raise ApiError(400, f"The association type {wanted} does not exist from {kind.code}")
+
+    def _link(self, kind: ObjectType, rows: Sequence[Row], links: Sequence[list[tuple[ObjectType, Link]]]) -> None:
+        for row, asked in zip(rows, links, strict=True):
+            if row.record is not None and row.writable:
+                for other, link in asked:
+                    link.first = row.record.id
+                    self._associations.add(kind, other, [link])
 
     def _check_identifiers(self, kind: ObjectType, rows: Sequence[Row], mode: Mode) -> None:
         if mode == "create":
@@ -121,7 +161,12 @@ class Endpoints:
 
     def create_one(self, kind: ObjectType, request: Request) -> Response:
         """POST /{type}."""
-        return self._one(kind, request, Row(_properties(mapping(request.json()))), "create", 201)
+        given = mapping(request.json())
+        row = Row(_properties(given))
+        links = self._links(kind, given, row, "create")
+        response = self._one(kind, request, row, "create", 201)
+        self._link(kind, [row], [links])
+        return response
 
     def update_one(self, kind: ObjectType, request: Request) -> Response:
         """PATCH /{type}/{id}, by a unique property with `?idProperty=`."""
@@ -150,6 +195,27 @@ class Endpoints:
         """DELETE /{type}/{id}: no error for one that is gone."""
         request.records = 1
         self._records.archive(kind, [request.params["id"]])
+        return Response(204)
+
+    def erase(self, kind: ObjectType, request: Request) -> Response:
+        """POST gdpr-delete: a contact is gone for good; an address that nobody has is barred from then on."""
+        if kind.name != "contacts":
+            raise ApiError(400, f"A GDPR delete is not supported for the object {kind.code}")
+        body = mapping(request.json())
+        require(body, ["objectId"])
+        request.records = 1
+        key, id_property = text(body["objectId"], "objectId"), as_text(body.get("idProperty"))
+        store = self._account.store
+        found = self._records.find(kind, [key], id_property) or self._records.find(kind, [key], id_property, True)
+        if not found:
+            if id_property == "email":
+                store.define(VENDOR, "barred", key.strip().lower(), True)
+                return Response(204)
+            raise ApiError(404, "resource not found", NOT_FOUND)
+        for record in found.values():
+            with store.transaction():
+                self._associations.forget(kind, record.id)
+                store.purge(VENDOR, kind.key, [record.id])
         return Response(204)
 
     def page(self, kind: ObjectType, request: Request) -> Response:
@@ -203,8 +269,6 @@ def _properties(given: Mapping[str, Any]) -> dict[str, str]:
     Null is refused: the API description has texts only, and what clears is the empty text.
     """
     require(given, ["properties"])
-    if given.get("associations"):
-        raise ApiError(501, "The sandbox does not keep associations", None)  # better than to drop them in silence
     properties = mapping(given["properties"], "properties")
     return {name: text(value, name) for name, value in properties.items()}
 

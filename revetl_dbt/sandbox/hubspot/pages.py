@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from urllib.parse import quote, unquote
 
 from revetl_dbt.sandbox import page as parts
 from revetl_dbt.sandbox.hubspot.account import VENDOR, Account
+from revetl_dbt.sandbox.hubspot.associations import Associations
 from revetl_dbt.sandbox.hubspot.errors import ApiError
+from revetl_dbt.sandbox.hubspot.events import Events
+from revetl_dbt.sandbox.hubspot.lists import Lists
 from revetl_dbt.sandbox.hubspot.objects import ObjectType
 from revetl_dbt.sandbox.hubspot.properties import Property
 from revetl_dbt.sandbox.hubspot.records import AUTOMATIC
@@ -37,7 +41,16 @@ _SYSTEM = ("createdate", "hs_object_id")
 _SOURCES = {"INTEGRATION": "sync", AUTOMATIC: "HubSpot"}
 
 
-def page(account: Account, request: Request) -> Response:
+@dataclass(frozen=True)
+class Around:
+    """What belongs to a record and is not in it."""
+
+    associations: Associations
+    lists: Lists
+    events: Events
+
+
+def page(account: Account, around: Around, request: Request) -> Response:
     """`/pages/hubspot/{object}` or `/pages/hubspot/{object}/{id}`; 404 for what there is not."""
     segment, _, record_id = (unquote(part) for part in request.path.strip("/").partition("/"))
     try:
@@ -47,7 +60,9 @@ def page(account: Account, request: Request) -> Response:
     if not record_id:
         return _list(account, kind, request.first("q") or "", parts.page_number(request.first("page")))
     record = account.store.read(VENDOR, kind.key, [record_id]).get(record_id)
-    return _missing(f"There is no {kind.singular} {record_id}") if record is None else _card(account, kind, record)
+    return (
+        _missing(f"There is no {kind.singular} {record_id}") if record is None else _card(account, around, kind, record)
+    )
 
 
 def _missing(text: str) -> Response:
@@ -117,7 +132,7 @@ def _who(kind: ObjectType, record: Record) -> Markup:
 # -- one record --------------------------------------------------------------------------------------
 
 
-def _card(account: Account, kind: ObjectType, record: Record) -> Response:
+def _card(account: Account, around: Around, kind: ObjectType, record: Record) -> Response:
     known = account.active(kind)
     history = account.store.changes(VENDOR, kind.key, [record.id])[record.id]
     synced = {name for change in history if change.source != AUTOMATIC for name in change.fields}
@@ -135,7 +150,13 @@ def _card(account: Account, kind: ObjectType, record: Record) -> Response:
         ),
         class_="card",
     )
-    groups = element("div", _groups(account, kind, values, synced, set(about) | set(kind.display)))
+    groups = element(
+        "div",
+        _associated(account, around.associations, kind, record),
+        _lists(around.lists, kind, record),
+        _groups(account, kind, values, synced, set(about) | set(kind.display)),
+        _events(around.events, kind, record),
+    )
     past = element(
         "section",
         element("h2", "History"),
@@ -178,6 +199,39 @@ def _groups(account: Account, kind: ObjectType, values: Mapping[str, str], synce
             cards.append((any(prop.group == name and prop.own for prop in known.values()), str(group["label"]), rows))
     cards.sort(key=lambda card: card[0])  # what a user added comes first
     return [element("section", element("h2", label), parts.facts(rows), class_="card grid") for _, label, rows in cards]
+
+
+def _associated(account: Account, associations: Associations, kind: ObjectType, record: Record) -> Child:
+    """A card for each object whose records go with this one, with their labels."""
+    cards = []
+    for other in account.kinds():
+        links = associations.held(kind, other, [record.id])[record.id]
+        if not links:
+            continue
+        types = {found.number: found.label for found in associations.types(kind, other)}
+        rows = []
+        for known, found in account.store.read(VENDOR, other.key, links).items():
+            labels = [types[number] for number in links[known]]
+            chips = [element("span", label, class_="chip") for label in labels if label]
+            rows.append((other.singular.capitalize(), [_who(other, found), *chips], True))
+        cards.append(element("section", element("h2", other.plural), parts.facts(rows), class_="card grid"))
+    return cards
+
+
+def _lists(lists: Lists, kind: ObjectType, record: Record) -> Child:
+    mine = lists.of(kind, record.id)
+    rows = [(f"List {found['listId']}", found["name"], True) for found in mine]
+    return element("section", element("h2", "Lists"), parts.facts(rows), class_="card grid") if rows else None
+
+
+def _events(events: Events, kind: ObjectType, record: Record) -> Child:
+    """What happened to a record, as custom events, the latest first."""
+    steps = []
+    for event, occurred in events.of(kind, record.id):
+        labels = {item["name"]: item["label"] for item in event["properties"]}
+        shown = [(labels[name], None, str(value)) for name, value in occurred.properties.items() if name in labels]
+        steps.append(parts.Step(millis(occurred.properties["occurredAt"]), event["labels"]["singular"], shown))
+    return element("section", element("h2", "Events"), parts.timeline(steps), class_="card") if steps else None
 
 
 def _step(known: Mapping[str, Property], change: Change) -> parts.Step:

@@ -120,6 +120,7 @@ class Records:
         self, kind: ObjectType, rows: Sequence[Row], poisoned: Callable[[Mapping[str, Any]], Poisoned | None]
     ) -> None:
         known = self.account.active(kind)
+        barred = self.store.definitions(VENDOR, "barred") if kind.name == "contacts" else {}
         for row in rows:
             named = {row.id_property: row.key, **row.given} if row.id_property else row.given
             poison = poisoned({str(name): value for name, value in named.items()})
@@ -129,6 +130,8 @@ class Records:
                     raise row.error
                 continue
             self._check_row(known, row, named)
+            if row.texts.get("email") in barred:
+                row.error = ApiError(400, "This address was removed by a GDPR delete and cannot be used again")
 
     def _check_row(self, known: Mapping[str, Property], row: Row, named: Mapping[Any, Any]) -> None:
         for name, value in named.items():
