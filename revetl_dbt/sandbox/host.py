@@ -31,6 +31,7 @@ from revetl_dbt.sandbox.vendor import Failure, Vendor
 VENDORS: Mapping[str, str] = {
     "hubspot": "revetl_dbt.sandbox.hubspot:HubSpot",
     "http": "revetl_dbt.sandbox.http:Http",
+    "stripe": "revetl_dbt.sandbox.stripe:Stripe",
 }
 """Where the stand-in for each vendor is."""
 
@@ -64,7 +65,7 @@ class Sandbox:
     def __init__(
         self,
         state_dir: Path | str,
-        vendors: Sequence[str] = ("hubspot", "http"),
+        vendors: Sequence[str] = tuple(VENDORS),
         port: int = 0,
         host: str = "127.0.0.1",
         *,
