@@ -57,6 +57,7 @@ _BODIES = {
     "broken": '{"status":"COMPLETE","results":[{"id":"1","prop',
     "blank": "",
 }
+_RESULTS = ("results", "result")  # under which vendors list what became of each record
 _HOWS = ("shuffle", "duplicate", "missing", "untraced")
 
 
@@ -192,24 +193,29 @@ def damage(fault: Fault, reply: Reply) -> None:
         response.content_type = HTML_TYPE
     elif fault.kind == "garbage":
         reply.response = garbage(fault)
-    elif fault.kind in ("results", "empty") and response.status < 300:
-        response.data = _with_results(
-            response.data, lambda rows: _rearranged(rows, "empty" if fault.kind == "empty" else fault.how, fault.seed)
-        )
+    elif fault.kind == "empty" and response.status < 300:
+        response.data = _emptied(response.data)
+    elif fault.kind == "results" and response.status < 300:
+        response.data = _with_results(response.data, lambda rows: _rearranged(rows, fault.how, fault.seed))
+
+
+def _emptied(data: Any) -> Any:
+    """`data` without its results; an answer that is itself the result of one record says nothing."""
+    without = _with_results(data, lambda _: [])
+    return {} if isinstance(data, dict) and without == data else without
 
 
 def _with_results(data: Any, change: Callable[[list[Any]], list[Any]]) -> Any:
-    """`data` with its list of results changed, whether the list is the body or stands under `results`."""
+    """`data` with its list of results changed, whether the list is the body or stands under one of their names."""
     if isinstance(data, list):
         return change(data)
-    if isinstance(data, dict) and isinstance(data.get("results"), list):
-        return {**data, "results": change(data["results"])}
+    if isinstance(data, dict):
+        lists = {name: change(data[name]) for name in _RESULTS if isinstance(data.get(name), list)}
+        return {**data, **lists}
     return data
 
 
 def _rearranged(rows: list[Any], how: str, seed: int) -> list[Any]:
-    if how == "empty":
-        return []
     if how == "shuffle":
         rows = list(rows)
         random.Random(seed).shuffle(rows)  # noqa: S311 - not for secrets
