@@ -31,6 +31,7 @@ from revetl_dbt.sandbox.vendor import Failure, Vendor
 VENDORS: Mapping[str, str] = {
     "hubspot": "revetl_dbt.sandbox.hubspot:HubSpot",
     "http": "revetl_dbt.sandbox.http:Http",
+    "marketo": "revetl_dbt.sandbox.marketo:Marketo",
     "intercom": "revetl_dbt.sandbox.intercom:Intercom",
     "salesforce": "revetl_dbt.sandbox.salesforce:Salesforce",
     "stripe": "revetl_dbt.sandbox.stripe:Stripe",
