@@ -185,7 +185,7 @@ class Salesforce(HttpDestination):
         small = (Operation.UPSERT, Operation.UPDATE, Operation.CREATE, Operation.APPEND, Operation.DELETE)
         return ObjectType(
             name=name,
-            operations={**dict.fromkeys(small, Limits(COLLECTION)), Operation.ERASE: job},
+            operations=dict.fromkeys((*small, Operation.ERASE), Limits(COLLECTION)),
             idempotent=frozenset({Operation.UPSERT, Operation.UPDATE, Operation.DELETE, Operation.ERASE}),
             match_ignores_case=not self.config.case_sensitive,
             reads=True,
@@ -226,7 +226,7 @@ class Salesforce(HttpDestination):
             raise RetryableError(f"no token: {error}", code=error.code, retry_after=error.retry_after) from error
         token = body.get("access_token") if isinstance(body, Mapping) else None
         if not isinstance(token, str):
-            raise RetryableError("no token: the answer holds none", code="token")
+            raise RetryableError("no token: the answer holds none", code="results")
         return token
 
     def _grant(self) -> dict[str, str]:
@@ -258,9 +258,9 @@ class Salesforce(HttpDestination):
         (org,) = self._query("SELECT Id, Name FROM Organization") or [{}]
         found, expected = org.get("Id"), self.config.organization_id
         if not isinstance(found, str):
-            raise UnknownOutcomeError("Salesforce's answer names no organization", code="organization")
+            raise UnknownOutcomeError("Salesforce's answer names no organization", code="results")
         if expected is not None and expected[:15] != found[:15]:
-            raise FatalError(f"the credentials open org {found}, not {expected}", code="organization_id")
+            raise FatalError(f"the credentials open org {found}, not {expected}", code="account")
         return Account(found, org.get("Name"), self._base_url)
 
     def describe(self, object: str) -> Sequence[FieldInfo]:  # noqa: A002 - the contract's word
@@ -279,7 +279,7 @@ class Salesforce(HttpDestination):
             body = decode_json(response)
             fields = body.get("fields") if isinstance(body, Mapping) else None
             if not isinstance(fields, list):
-                raise UnknownOutcomeError("Salesforce's answer has no list of fields", code="fields")
+                raise UnknownOutcomeError("Salesforce's answer has no list of fields", code="results")
             known = self._fields[object_name] = {str(item["name"]): item for item in fields}
         return known
 
@@ -289,7 +289,7 @@ class Salesforce(HttpDestination):
     def create_field(self, object: str, name: str, column: ColumnType) -> FieldInfo:  # noqa: A002 - the contract's word
         """Through the Tooling API; then the permission set is given access, without which nobody would see it."""
         if not re.fullmatch(r"[A-Za-z]\w*__c", name):
-            raise FatalError(f"`{name}` cannot be created: the API names of custom fields end in `__c`", code="name")
+            raise FatalError(f"`{name}` cannot be created: the API names of custom fields end in `__c`")
         full = f"{object}.{name}"
         label = name.removesuffix("__c").replace("_", " ")
         body: dict[str, Any] = {"FullName": full, "Metadata": {"label": label[:40], **_NEW_FIELDS[column]}}
@@ -338,7 +338,7 @@ class Salesforce(HttpDestination):
         names = list(dict.fromkeys([RECORD_ID, match, *fields]))
         unfit = [name for name in (object, *names) if not _NAME.fullmatch(name)]
         if unfit:
-            raise FatalError(f"`{unfit[0]}` is no API name", code="name")
+            raise FatalError(f"`{unfit[0]}` is no API name")
         head = f"SELECT {', '.join(names)} FROM {object} WHERE {match} IN "  # noqa: S608 - names, checked above
         return [
             Found(str(row[RECORD_ID]), wanted[key], {name: row.get(name) for name in fields})
@@ -355,7 +355,7 @@ class Salesforce(HttpDestination):
             body = decode_json(self.request("GET", path))
             records = body.get("records") if isinstance(body, Mapping) else None
             if not isinstance(records, list):
-                raise UnknownOutcomeError("Salesforce's answer has no list of records", code="records")
+                raise UnknownOutcomeError("Salesforce's answer has no list of records", code="results")
             rows += records
             path = body.get("nextRecordsUrl")
         return rows
@@ -366,7 +366,7 @@ class Salesforce(HttpDestination):
         if not batch.changes:
             return []
         if batch.operation is Operation.ERASE:
-            raise FatalError("Salesforce erases records through Bulk API 2.0 only", code="erase")
+            raise FatalError("Salesforce erases records through Bulk API 2.0 only")
         if len(batch.changes) > COLLECTION:
             raise ValueError(f"a batch of {len(batch.changes)} exceeds the limit of {COLLECTION}")
         settled, parts = self._parts(batch, self._ids(batch))
@@ -441,7 +441,7 @@ class Salesforce(HttpDestination):
         _, parts = self._parts(batch, ids)
         files = {part.action: part.file() for part in parts}
         if any(len(file) > JOB_BYTES for file in files.values()):
-            raise BatchRejectedError(f"the job would exceed {JOB_BYTES:,} bytes", code="size")
+            raise BatchRejectedError(f"the job would exceed {JOB_BYTES:,} bytes", code="record_too_large")
         try:
             jobs = {part.action: self._open(part) for part in parts if files[part.action]}
             token = ";".join(f"{action} {job}" for action, job in jobs.items()) or "none"
@@ -471,7 +471,7 @@ class Salesforce(HttpDestination):
         made = decode_json(self.request("POST", f"{self._data}/jobs/ingest", json=body))
         job = made.get("id") if isinstance(made, Mapping) else None
         if not isinstance(job, str) or not _ID.fullmatch(job):
-            raise UnknownOutcomeError("Salesforce's answer names no job", code="job")
+            raise UnknownOutcomeError("Salesforce's answer names no job", code="results")
         return job
 
     def _set_state(self, job: str, state: str) -> None:
@@ -498,16 +498,16 @@ class Salesforce(HttpDestination):
             raise self.error(response)
         body = decode_json(response)
         if not isinstance(body, Mapping) or "state" not in body:
-            raise UnknownOutcomeError("Salesforce's answer does not say how the job stands", code="job")
+            raise UnknownOutcomeError("Salesforce's answer does not say how the job stands", code="results")
         return body
 
     def _results(self, part: _Part, job: str, info: Mapping[str, Any]) -> list[Outcome]:
         state = info["state"]
         if state == "Open":
             self._set_state(job, "Aborted")  # so that it cannot begin any more
-            return part.all(Status.RETRY, "not_begun", "the job was never begun")
+            return part.all(Status.RETRY, "unprocessed", "the job was never begun")
         if state == "Gone":
-            return part.all(Status.UNKNOWN, "job_gone", "Salesforce has deleted the job")
+            return part.all(Status.UNKNOWN, "unlisted", "Salesforce has deleted the job")
         results = _Results(part, str(info.get("errorMessage") or f"the job ended as `{state}`"))
         for kind, add in (
             ("successfulResults", results.succeeded),
@@ -627,9 +627,7 @@ class _Part:
         field = self.fields.get(name, {})
         relation = field.get("relationshipName")
         if not relation:
-            raise FatalError(
-                f"`{self.object}.{name}` refers to no other record: a lookup cannot fill it", code="lookup"
-            )
+            raise FatalError(f"`{self.object}.{name}` refers to no other record: a lookup cannot fill it")
         return str(relation), len(field.get("referenceTo") or ()) > 1
 
     def outcome(self, change: Change, result: Any) -> Outcome:
@@ -790,7 +788,7 @@ def _known_ids(changes: Sequence[Change]) -> dict[int, str]:
 def _ambiguous(change: Change) -> Outcome:
     field = next(iter(change.match))
     text = f"several records have this value in `{field}`: make it unique, or match on another field"
-    return Outcome(change.seq, Status.REJECTED, None, "DUPLICATE_EXTERNAL_ID", text)
+    return Outcome(change.seq, Status.REJECTED, None, "ambiguous", text)
 
 
 def _key(value: Any, field: str) -> str:
