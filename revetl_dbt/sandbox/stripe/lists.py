@@ -16,6 +16,7 @@ from revetl_dbt.sandbox.stripe.schema import KINDS, Kind
 
 _PAGE, _LONGEST_PAGE = 10, 100
 _KEYS_AT_ONCE = 10
+_END_OF_TIME = 2**40  # seconds
 _CURSORS = ("limit", "starting_after", "expand")
 _FILTERS: Mapping[str, tuple[str, ...]] = {
     "customers": ("created", "email"),
@@ -29,8 +30,8 @@ def listed(records: Records, request: Request) -> Response:
     """`GET /v1/{kind}`: the newest first, by page, filtered. Raises ApiError."""
     kind, given = KINDS[request.params["kind"]], asked(request)
     _check_names(given, (*_CURSORS, *_FILTERS[kind.name]))
-    found = [record for record in _candidates(records, kind, given) if _passes(record, given)]
-    limit, after = _limit(given), given.get("starting_after")
+    period, limit, after = _period(given.get("created")), _limit(given), given.get("starting_after")
+    found = [record for record in _candidates(records, kind, given) if _passes(record, given, period)]
     if after:
         ids = [record.id for record in found]
         if after not in ids:
@@ -96,19 +97,19 @@ def _limit(given: Params) -> int:
     return int(text)
 
 
-def _passes(record: Record, given: Params) -> bool:
+def _passes(record: Record, given: Params, period: range) -> bool:
     held = record.properties
     same = (str(held.get(name)).lower() == str(given[name]).lower() for name in _PLAIN if name in given)
-    return all(same) and _created(record.created // 1000, given.get("created"))
+    return all(same) and record.created // 1000 in period
 
 
-def _created(second: int, wanted: Any) -> bool:
-    """Whether a record was created at that second, or within bounds such as `created[gte]`."""
+def _period(wanted: Any) -> range:
+    """The seconds that `created` asks for: one, or bounds such as `created[gte]`."""
     if wanted is None:
-        return True
+        return range(_END_OF_TIME)
     bounds = wanted if isinstance(wanted, dict) else {"gte": wanted, "lte": wanted}
     if not set(bounds) <= {"gt", "gte", "lt", "lte"} or not all(str(value).isdecimal() for value in bounds.values()):
         raise errors.invalid("integer", "created", str(wanted), "parameter_invalid_integer")
-    least = max(int(bounds.get("gte", 0)), int(bounds.get("gt", -1)) + 1)
-    most = min(int(bounds.get("lte", second)), int(bounds.get("lt", second + 1)) - 1)
-    return least <= second <= most
+    first = max(int(bounds.get("gte", 0)), int(bounds.get("gt", -1)) + 1)
+    last = min(int(bounds.get("lte", _END_OF_TIME)), int(bounds.get("lt", _END_OF_TIME)) - 1)
+    return range(first, last + 1)
