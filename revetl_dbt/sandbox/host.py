@@ -31,9 +31,10 @@ from revetl_dbt.sandbox.vendor import Failure, Vendor
 VENDORS: Mapping[str, str] = {
     "hubspot": "revetl_dbt.sandbox.hubspot:HubSpot",
     "http": "revetl_dbt.sandbox.http:Http",
-    "marketo": "revetl_dbt.sandbox.marketo:Marketo",
+    "zendesk": "revetl_dbt.sandbox.zendesk:Zendesk",
     "intercom": "revetl_dbt.sandbox.intercom:Intercom",
     "salesforce": "revetl_dbt.sandbox.salesforce:Salesforce",
+    "marketo": "revetl_dbt.sandbox.marketo:Marketo",
     "stripe": "revetl_dbt.sandbox.stripe:Stripe",
 }
 """Where the stand-in for each vendor is."""
