@@ -1,24 +1,30 @@
-"""HubSpot: contacts, companies, deals, tickets and custom objects, through the batch endpoints of the CRM API.
+"""HubSpot: contacts, companies, deals, tickets and custom objects with their associations, static lists, custom events.
 
-Facts are from https://developers.hubspot.com/docs (guides and references of the CRM objects, properties and account
-information APIs, "Error handling", "Usage guidelines") and from the OpenAPI description in
-github.com/HubSpot/HubSpot-public-api-spec-collection:
+Facts are from https://developers.hubspot.com/docs (guides and references of the CRM objects, properties, associations,
+lists, custom events, OAuth and account information APIs, "Error handling", "Usage guidelines") and from the OpenAPI
+descriptions in github.com/HubSpot/HubSpot-public-api-spec-collection:
 
-- a batch holds at most 100 records; with an `objectWriteTraceId` on each, one bad record does not fail the others
-(207); - results come in any order; - property values are text, and the empty text clears; dates are days in UTC,
-moments ISO 8601 in UTC with milliseconds; - an upsert by `email` must not leave out properties, so records whose id is
-known are updated by id; - the API cannot tell a record that is gone from one that never was; archived records can be
-restored for 90 days.
+- A batch holds at most 100 records; with an `objectWriteTraceId` on each, one bad record does not fail others (207).
+- Results come in any order.
+- Property values are text, and the empty text clears; dates are days in UTC, moments ISO 8601 in UTC with milliseconds.
+- An upsert by `email` must not leave out properties, so records whose id is known are updated by id.
+- The API cannot tell a record that is gone from one that never was; archived records can be restored for 90 days.
+- Associations are made by record id. Taking away the unlabelled association of two records takes all labels with it.
+- Records join and leave static lists (MANUAL or SNAPSHOT) by id; the answer names those that do not exist.
+- Of custom events with the same `uuid`, only the first within a year counts.
+- The GDPR delete takes one contact a request; given an address that it does not know, it bars that address for ever.
 """
 
 from __future__ import annotations
 
 import re
+import threading
+import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, NamedTuple
 from urllib.parse import quote
 
 import msgspec
@@ -29,7 +35,9 @@ from typing_extensions import Self
 
 from revetl_dbt.destinations.base import (
     Account,
+    AllAlike,
     Batch,
+    BatchRejectedError,
     Budget,
     Change,
     ColumnType,
@@ -46,6 +54,7 @@ from revetl_dbt.destinations.base import (
     QuotaExhaustedError,
     RetryableError,
     Status,
+    UnauthorizedError,
     UnknownOutcomeError,
 )
 from revetl_dbt.destinations.encoding import finite, utc
@@ -61,6 +70,8 @@ from revetl_dbt.destinations.transport import (
 API = "https://api.hubapi.com"
 BATCH = 100
 RECORD_ID = "hs_object_id"
+_PAIRS = 1000  # associations a request
+_EXPIRY_MARGIN = 60.0  # seconds
 _LONG_WAIT = 300.0  # seconds; a data-center migration asks for up to a day
 _LOCK_WAIT = 2.0  # "locks will last for 2 seconds"
 
@@ -68,53 +79,168 @@ _LOCK_WAIT = 2.0  # "locks will last for 2 seconds"
 class HubSpotConfig(DestinationConfig):
     """An output of `type: hubspot` in destinations.yml."""
 
-    access_token: SecretStr | None = Field(None, description="Service key, or access token of a private app")
+    access_token: SecretStr | None = Field(None, description="Service key, or access token of an app")
+    client_id: str | None = Field(None, description="OAuth instead of `access_token`: the app's client id")
+    client_secret: SecretStr | None = Field(None, description="OAuth: the app's client secret")
+    refresh_token: SecretStr | None = Field(None, description="OAuth: the refresh token of the app's installation")
     api_version: str = Field(
         "2026-09",
         pattern=r"^(v3|\d{4}-\d{2}(-beta)?)$",
         description="Version in the paths: a date such as `2026-03`, or `v3` (supported until September 2027)",
     )
     portal_id: int | None = Field(None, description="Refuse to run when the token opens another account than this")
+    property_group: str = Field(
+        "revetl", pattern=r"^[a-z][a-z0-9_]*$", description="Group of the properties that `create_fields` creates"
+    )
+    associations: Literal["replace", "add"] = Field(
+        "replace",
+        description="An association field holds all associated records (`replace`), or only adds to them (`add`)",
+    )
 
     @model_validator(mode="after")
-    def _token(self) -> HubSpotConfig:
-        if self.access_token is None and not self.sandbox:
-            raise ValueError("`access_token` is missing: a service key, or the token of a private app")
+    def _credentials(self) -> HubSpotConfig:
+        oauth = {"client_id": self.client_id, "client_secret": self.client_secret, "refresh_token": self.refresh_token}
+        lacking = [name for name, value in oauth.items() if value is None]
+        if self.access_token is None and len(lacking) == len(oauth) and not self.sandbox:
+            raise ValueError("`access_token` is missing: a service key, or the token of an app")
+        if self.access_token is not None and len(lacking) < len(oauth):
+            raise ValueError("`access_token` and OAuth (`client_id`, ...) exclude each other: keep one")
+        if 0 < len(lacking) < len(oauth):
+            raise ValueError(f"OAuth lacks {', '.join(f'`{name}`' for name in lacking)}")
         return self
 
     def in_sandbox(self, url: str, token: str | None) -> Self:
-        return self.model_copy(update={"base_url": url, "access_token": SecretStr(token or "sandbox")})
+        mine = {"access_token": SecretStr(token or "sandbox"), "client_secret": None, "refresh_token": None}
+        return self.model_copy(update={"base_url": url, **mine})
 
 
 _STANDARD: Mapping[str, str] = {"contacts": "0-1", "companies": "0-2", "deals": "0-3", "tickets": "0-5"}
 _TYPE_ID = re.compile(r"\d+-\d+")
 _CUSTOM = re.compile(r"p\d*_\w+")
+_PROPERTY = re.compile(r"[a-z][a-z0-9_]*")
+
+_LIST = re.compile(r"lists/\d+")
+_EVENT = re.compile(r"events/[\w-]+")
 
 _LIMITS = Limits(BATCH)
 _UNSUPPORTED: Mapping[Operation, str] = {
     Operation.DELETE: (
-        "HubSpot's API moves records to the recycling bin, where a person can restore them for 90 days: use `archive`. "
-        "Its permanent (GDPR) delete takes one contact at a time and can bar the address for ever"
+        "HubSpot's API moves records to the recycling bin, where a person can restore them for 90 days: use `archive`, "
+        "or `erase` for contacts that must be gone for good"
     ),
     Operation.APPEND: "HubSpot objects hold records, not events: use `create` or `upsert`",
+    Operation.ERASE: "HubSpot's permanent (GDPR) delete is for contacts only: use `archive`",
 }
 
 
-def _object_type(name: str) -> ObjectType:
+def _is_record(name: str) -> bool:
+    """Standard objects by name, any object by type id (`2-123`) or, for a custom one, fully qualified name."""
+    return bool(name in _STANDARD or _TYPE_ID.fullmatch(name) or _CUSTOM.fullmatch(name))
+
+
+def _record_type(name: str) -> ObjectType:
+    writing = (Operation.UPSERT, Operation.UPDATE, Operation.CREATE, Operation.ARCHIVE)
+    erasing = {Operation.ERASE: Limits(1)} if _STANDARD.get(name, name) == _STANDARD["contacts"] else {}
+    operations = {**dict.fromkeys(writing, _LIMITS), **erasing}
     return ObjectType(
         name=name,
-        operations={
-            Operation.UPSERT: _LIMITS,
-            Operation.UPDATE: _LIMITS,
-            Operation.CREATE: _LIMITS,
-            Operation.ARCHIVE: _LIMITS,
-        },
-        idempotent=frozenset({Operation.UPSERT, Operation.UPDATE, Operation.ARCHIVE}),
+        operations=operations,
+        idempotent=frozenset(operations) - {Operation.CREATE},
         match_ignores_case=True,  # e-mail addresses are kept in lower case
         reads=True,
         described=True,
-        unsupported=_UNSUPPORTED,
+        creates_fields=True,
+        unsupported={operation: why for operation, why in _UNSUPPORTED.items() if operation not in operations},
     )
+
+
+def _list_type(name: str) -> ObjectType:
+    operations = dict.fromkeys((Operation.UPSERT, Operation.CREATE, Operation.DELETE), _LIMITS)
+    return ObjectType(
+        name=name,
+        operations=operations,
+        idempotent=frozenset(operations),
+        match_ignores_case=True,
+        described=True,
+        unsupported={
+            Operation.UPDATE: "A place on a list has no fields: use `upsert`, which puts the record on the list",
+            Operation.APPEND: "A record is on a list or not: use `upsert`",
+            Operation.ARCHIVE: "Use `delete`: it takes the record off the list, and leaves the record as it is",
+            Operation.ERASE: "Use `delete`: it takes the record off the list, and leaves the record as it is",
+        },
+    )
+
+
+def _event_type(name: str) -> ObjectType:
+    immutable = "A custom event stays as it was sent: use `append`"
+    return ObjectType(
+        name=name,
+        operations={Operation.APPEND: _LIMITS},
+        idempotent=frozenset({Operation.APPEND}),  # each has a uuid
+        match_fields=_SUBJECTS,
+        match_ignores_case=True,
+        described=True,
+        unsupported={operation: immutable for operation in Operation if operation is not Operation.APPEND},
+    )
+
+
+_SUBJECTS = ("email", "objectId", "utk")
+"""What says whose event it is."""
+_EVENT_FIELDS: Mapping[str, FieldInfo] = {
+    info.name: info
+    for info in (
+        FieldInfo("email", "string", "E-mail address of the contact", unique=True),
+        FieldInfo("objectId", "string", "Id of the record", unique=True),
+        FieldInfo("utk", "string", "Token of the visitor", unique=True),
+        FieldInfo("occurredAt", "datetime", "When it happened"),
+        FieldInfo("uuid", "string", "Id of the event"),
+    )
+}
+
+
+class _Association(NamedTuple):
+    """The field `associations.<object>` or `associations.<object>.<label>`: which records a record goes with."""
+
+    field: str
+    other: str
+    label: str | None
+
+
+def _association(field: str) -> _Association | None:
+    first, _, rest = field.partition(".")
+    other, _, label = rest.partition(".")
+    return _Association(field, other, label or None) if first == "associations" and _is_record(other) else None
+
+
+class _Label(NamedTuple):
+    """A type of association: `text` is its label, None for the plain association."""
+
+    text: str | None
+    category: str
+    number: int
+
+    def is_called(self, name: str | None) -> bool:
+        """Whether a (folded) name means this type; None means the plain association."""
+        if name is None:
+            return self.text is None
+        return str(self.number) == name or (self.text is not None and self.text.casefold() == name)
+
+    def spec(self) -> dict[str, Any]:
+        """As the API wants it."""
+        return {"associationCategory": self.category, "associationTypeId": self.number}
+
+
+_Pair = tuple[str, str]
+"""The ids of two records, the one that has the field first."""
+_Refusal = tuple[Status, str | None, str]
+"""Status, code and message of an association that was not made."""
+
+
+class _NoAuth(AuthBase):
+    """A request without credentials in its headers."""
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        return request
 
 
 class HubSpot(HttpDestination):
@@ -125,8 +251,12 @@ class HubSpot(HttpDestination):
 
     def __init__(self, config: HubSpotConfig, gate: Any) -> None:
         super().__init__(config, gate)
-        self._auth = BearerAuth(lambda: config.access_token.get_secret_value() if config.access_token else "sandbox")
+        self._auth = BearerAuth(self._token)
         self._place: tuple[str, str] | None = None  # UI domain and portal id, once the account has been asked
+        self._asking = threading.RLock()  # who asks may have to ask for a token first
+        self._access: tuple[str, float] | None = None  # an OAuth token, and when it ends by the monotonic clock
+        self._labels: dict[tuple[str, str], list[_Label]] = {}
+        self._lists: dict[str, str] = {}  # the type of the records on each list
 
     def base_url(self) -> str:
         return self.config.base_url or API
@@ -134,15 +264,49 @@ class HubSpot(HttpDestination):
     def auth(self) -> AuthBase:
         return self._auth
 
+    def _token(self) -> str:
+        if self.config.access_token is not None:
+            return str(self.config.access_token.get_secret_value())
+        with self._asking:
+            if self._access is None or time.monotonic() >= self._access[1]:
+                self._access = self._new_token()
+            return self._access[0]
+
+    def _new_token(self) -> tuple[str, float]:
+        """https://developers.hubspot.com/docs/api-reference/latest/authentication/manage-oauth-tokens."""
+        form = {
+            "grant_type": "refresh_token",
+            "client_id": self.config.client_id,
+            "client_secret": self.config.client_secret.get_secret_value(),
+            "refresh_token": self.config.refresh_token.get_secret_value(),
+        }
+        response = self.send("POST", f"/oauth/{self.config.api_version}/token", data=form, auth=_NoAuth())
+        body = _json(response)
+        token = body.get("access_token")
+        if response.status_code in (400, 401, 403):
+            reason = _reason(body)[0] or f"{response.status_code} {response.reason}"
+            raise UnauthorizedError(f"HubSpot gives no token: {reason}", code=str(body.get("status") or "oauth"))
+        if response.status_code != 200 or not isinstance(token, str):
+            raise self.error(response)
+        return token, time.monotonic() + float(body.get("expires_in") or 0) - _EXPIRY_MARGIN
+
+    def renew(self) -> bool:
+        with self._asking:
+            self._access = None
+        return self.config.access_token is None
+
     def objects(self) -> Sequence[ObjectType]:
-        return [_object_type(name) for name in _STANDARD]
+        return [_record_type(name) for name in _STANDARD]
 
     def object_type(self, name: str) -> ObjectType | None:
-        """Standard objects by name, any object by type id (`2-123`) or, for a custom one, fully qualified name
-        (`p123_car`).
+        """Records by the name of their object (`contacts`, `2-123`, `p123_car`), places on a static list as
+        `lists/<list id>`, custom events as `events/<fully qualified name>`.
         """
-        known = name in _STANDARD or _TYPE_ID.fullmatch(name) or _CUSTOM.fullmatch(name)
-        return _object_type(name) if known else None
+        if _is_record(name):
+            return _record_type(name)
+        if _LIST.fullmatch(name):
+            return _list_type(name)
+        return _event_type(name) if _EVENT.fullmatch(name) else None
 
     def check(self) -> Account:
         body = decode_json(self.request("GET", f"/account-info/{self.config.api_version}/details"))
@@ -155,14 +319,74 @@ class HubSpot(HttpDestination):
         return Account(str(portal), body.get("portalName"), f"https://{self._place[0]}/contacts/{portal}")
 
     def describe(self, object: str) -> Sequence[FieldInfo]:  # noqa: A002 - the contract's word
-        response = self.send("GET", self._versioned("properties", object))
+        if _EVENT.fullmatch(object):
+            return self._describe_event(object)
+        if _LIST.fullmatch(object):
+            # A member is found by what tells records apart; there is nothing else to write.
+            return [replace(info, writable=False) for info in self.describe(self._listed(object)) if info.unique]
+        body = self._defined("object", object, self._versioned("properties", object))
+        return [_field(object, item) for item in _results(body, "name")]
+
+    def _describe_event(self, object_name: str) -> list[FieldInfo]:
+        name = object_name.partition("/")[2]
+        path = f"/events/{self.config.api_version}/event-definitions/{quote(name, safe='')}"
+        body = self._defined("custom event", name, path)
+        defined = [_field(object_name, item) for item in _results({"results": body.get("properties")}, "name")]
+        return [*_EVENT_FIELDS.values(), *(info for info in defined if info.name not in _EVENT_FIELDS)]
+
+    def _defined(self, what: str, name: str, path: str) -> Any:
+        """The body of a definition. Raises FatalError when there is none."""
+        response = self.send("GET", path)
         if response.status_code in (400, 404):
-            raise FatalError(
-                f"HubSpot has no object `{object}`", code="object", request_id=_correlation(_json(response))
-            )
+            text = f"HubSpot has no {what} `{name}`"
+            raise FatalError(text, code=what, request_id=_correlation(_json(response)))
         if response.status_code != 200:
             raise self.error(response)
-        return [_field(object, item) for item in _results(decode_json(response), "name")]
+        return decode_json(response)
+
+    def describe_field(self, object: str, name: str) -> FieldInfo | None:  # noqa: A002 - the contract's word
+        """Associations: `associations.companies`, `associations.companies.<label>`."""
+        asked = _association(name)
+        if asked is None or not _is_record(object):
+            return None
+        found = self._label(object, asked)
+        if asked.label is not None and found is None:
+            return None
+        return FieldInfo(name, "association", asked.label)
+
+    def create_field(self, object: str, name: str, column: ColumnType) -> FieldInfo:  # noqa: A002
+        if not _PROPERTY.fullmatch(name):
+            raise FatalError(
+                f"HubSpot cannot create a property `{name}`: its names have lower-case letters, digits and underscores",
+                code="property",
+            )
+        group = self.config.property_group
+        self._ensure_group(object, group)
+        kind, field_type = _CREATED.get(column, ("string", "text"))
+        definition: dict[str, Any] = {
+            "name": name,
+            "label": name.replace("_", " ").capitalize(),
+            "type": kind,
+            "fieldType": field_type,
+            "groupName": group,
+        }
+        if kind == "bool":
+            definition["options"] = [
+                {"label": label, "value": value, "displayOrder": order, "hidden": False}
+                for order, (label, value) in enumerate((("Yes", "true"), ("No", "false")))
+            ]
+        body = decode_json(self.request("POST", self._versioned("properties", object), json=definition))
+        if not isinstance(body, Mapping) or body.get("name") != name:
+            raise UnknownOutcomeError(f"HubSpot's answer does not say that it created property `{name}`")
+        return _field(object, body)
+
+    def _ensure_group(self, object_name: str, group: str) -> None:
+        groups = f"{self._versioned('properties', object_name)}/groups"
+        response = self.send("GET", f"{groups}/{quote(group, safe='')}")
+        if response.status_code == 404:
+            response = self.send("POST", groups, json={"name": group, "label": group.replace("_", " ").capitalize()})
+        if response.status_code not in (200, 201, 409):  # 409: somebody else has just made it
+            raise self.error(response)
 
     def encoder(self, column: ColumnType, info: FieldInfo | None) -> Encoder:
         return _encoder(column, info.type if info is not None else None)
@@ -180,10 +404,18 @@ class HubSpot(HttpDestination):
             return []
         if len(changes) > BATCH:
             raise ValueError(f"a batch of {len(changes)} exceeds the limit of {BATCH}")
+        if _EVENT.fullmatch(batch.object):
+            return self._occur(batch)
+        if _LIST.fullmatch(batch.object):
+            return self._join_or_leave(batch)
         if batch.operation is Operation.UPSERT:
-            return self._upsert(batch.object, changes)
+            return self._associated(batch.object, changes, self._upsert(batch.object, changes))
         if batch.operation is Operation.CREATE:
-            return self._send(_Request("create", changes, {}), batch.object)
+            # In the same request: what is sent again after a refused association would be created twice.
+            links = {change.seq: self._links(batch.object, change) for change in changes}
+            return self._send(_Request("create", changes, {}, links), batch.object)
+        if batch.operation is Operation.ERASE:
+            return self._erase(batch.object, changes)
         ids = _known_ids(changes)
         ids.update(self._ids(batch.object, [change for change in changes if change.seq not in ids]))
         outcomes = [_missing(change) for change in changes if change.seq not in ids]
@@ -191,7 +423,7 @@ class HubSpot(HttpDestination):
         if there and batch.operation is Operation.ARCHIVE:
             outcomes += self._archive(batch.object, ids)
         elif there:
-            outcomes += self._send(_Request("update", there, ids), batch.object)
+            outcomes += self._associated(batch.object, there, self._send(_Request("update", there, ids), batch.object))
         return outcomes
 
     def read(
@@ -204,14 +436,17 @@ class HubSpot(HttpDestination):
         if not values:
             return []
         wanted = {_key(value): value for value in values}
-        body = self._ask(object, match, list(wanted.values()), fields)
-        return [
-            Found(str(item["id"]), wanted[key], {name: properties.get(name) for name in fields})
+        links = [asked for asked in map(_association, fields) if asked is not None]
+        own = [name for name in fields if _association(name) is None]
+        body = self._ask(object, match, list(wanted.values()), own)
+        found = [
+            Found(str(item["id"]), wanted[key], {name: properties.get(name) for name in own})
             for item in _results(body)
             for properties in [item.get("properties") or {}]
             for key in _keys(item, properties, match)
             if key in wanted
         ]
+        return self._with_links(object, found, links) if links and found else found
 
     def _ask(self, object_name: str, match: str, values: Sequence[Any], fields: Sequence[str]) -> Any:
         """The answer of batch/read: results, and in `errors` what was not found."""
@@ -275,6 +510,240 @@ class HubSpot(HttpDestination):
         outcomes = self._send(_Request("update", known, ids), object_name) if known else []
         return outcomes + (self._send(_Request("upsert", others, {}), object_name) if others else [])
 
+    # -- associations --------------------------------------------------------------------------------
+
+    def _associations(self, object_name: str, other: str, action: str) -> str:
+        version, pair = self.config.api_version, f"{quote(object_name, safe='')}/{quote(other, safe='')}"
+        return f"/crm/{'v4/associations' if version == 'v3' else f'associations/{version}'}/{pair}/{action}"
+
+    def _label(self, object_name: str, asked: _Association) -> _Label | None:
+        """The type of an association by its label, letter case aside, or by its number; without a label the plain one.
+
+        The labels of two objects are asked for once.
+        """
+        pair = (object_name, asked.other)
+        with self._asking:
+            if pair not in self._labels:
+                body = self._defined(
+                    "association", f"{object_name} to {asked.other}", self._associations(*pair, "labels")
+                )
+                self._labels[pair] = [
+                    _Label(item.get("label"), str(item.get("category")), int(item["typeId"]))
+                    for item in _results(body, "typeId")
+                ]
+        wanted = None if asked.label is None else asked.label.casefold()
+        return next((label for label in self._labels[pair] if label.is_called(wanted)), None)
+
+    def _type(self, object_name: str, asked: _Association) -> _Label:
+        found = self._label(object_name, asked)
+        if found is None:
+            known = [f"`{label.text}`" for label in self._labels[object_name, asked.other] if label.text]
+            text = f"label `{asked.label}`" if asked.label else "association without a label"
+            there = ", ".join(known) or "none"
+            raise FatalError(
+                f"HubSpot has no {text} from `{object_name}` to `{asked.other}`; there are: {there}", code="label"
+            )
+        return found
+
+    def _links(self, object_name: str, change: Change) -> list[dict[str, Any]]:
+        """The associations of a record that is created, as its input has them."""
+        return [
+            {"to": {"id": other}, "types": [self._type(object_name, asked).spec()]}
+            for asked, others in _asked_links(change)
+            for other in others
+        ]
+
+    def _associated(self, object_name: str, changes: Sequence[Change], outcomes: Sequence[Outcome]) -> list[Outcome]:
+        """The outcomes once the association fields of the accepted records have been written too."""
+        settled = {outcome.seq: outcome for outcome in outcomes}
+        fields: dict[_Association, dict[int, list[str]]] = {}
+        for change in changes:
+            for asked, others in _asked_links(change):
+                fields.setdefault(asked, {})[change.seq] = others
+        for asked, wanted in fields.items():
+            named = {
+                seq: (settled[seq].id or "", others) for seq, others in wanted.items() if settled[seq].status.accepted
+            }
+            refused = self._set_links(object_name, asked, {known: others for known, others in named.values() if known})
+            for seq, (known, _) in named.items():
+                if not known:
+                    why = f"`{asked.field}`: HubSpot does not say which record this is"
+                    settled[seq] = settled[seq]._replace(status=Status.UNKNOWN, code="unlisted", message=why)
+                elif known in refused:
+                    status, code, message = refused[known]
+                    settled[seq] = Outcome(seq, status, known, code, f"`{asked.field}`: {message}")
+        return [settled[change.seq] for change in changes]
+
+    def _set_links(self, object_name: str, asked: _Association, wanted: Mapping[str, list[str]]) -> dict[str, _Refusal]:
+        """Make a field hold the wanted records, given by the id of theirs; the refusals by the same id.
+
+        What is there already is left alone, so that writing twice does no harm.
+        """
+        if not wanted:
+            return {}
+        label = None if asked.label is None else self._type(object_name, asked)
+        held = self._held(object_name, asked.other, list(wanted), label)
+        refused: dict[str, _Refusal] = {}
+        if self.config.associations == "replace":
+            # First, so that the next one can become the primary one, or fits a limit.
+            extra = [(known, other) for known in wanted for other in held[known] if other not in wanted[known]]
+            refused = self._unlink(object_name, asked.other, extra, label) if extra else {}
+        missing = [(known, other) for known, others in wanted.items() for other in others if other not in held[known]]
+        return refused | (self._link(object_name, asked.other, missing, label) if missing else {})
+
+    def _held(self, object_name: str, other: str, ids: Sequence[str], label: _Label | None) -> dict[str, list[str]]:
+        """The records of another object that each record is associated with (under a label), page by page."""
+        held: dict[str, list[str]] = {known: [] for known in ids}
+        asked: list[dict[str, str]] = [{"id": known} for known in held]
+        while asked:
+            path = self._associations(object_name, other, "batch/read")
+            body = decode_json(self.request("POST", path, json={"inputs": asked}))
+            asked = []
+            for item in _results(body, "from"):
+                known = str(item["from"]["id"])
+                held.setdefault(known, []).extend(
+                    str(found["toObjectId"])
+                    for found in item.get("to") or []
+                    if label is None or label.number in {kind.get("typeId") for kind in found["associationTypes"]}
+                )
+                after = ((item.get("paging") or {}).get("next") or {}).get("after")
+                if after:
+                    asked.append({"id": known, "after": str(after)})
+        return held
+
+    def _link(self, object_name: str, other: str, pairs: Sequence[_Pair], label: _Label | None) -> dict[str, _Refusal]:
+        """Associate pairs of records; the refusals by the id of the first of the pair."""
+        refused: dict[str, _Refusal] = {}
+        for part in _parts(pairs):
+            inputs: list[dict[str, Any]] = [{"from": {"id": known}, "to": {"id": found}} for known, found in part]
+            if label is not None:
+                inputs = [{**given, "types": [label.spec()]} for given in inputs]
+            path = self._associations(
+                object_name, other, "batch/associate/default" if label is None else "batch/create"
+            )
+            body = decode_json(self.request("POST", path, json={"inputs": inputs}))
+            results = _results(body, "toObjectId" if label is not None else "to")
+            made = {_pair(item) for item in results}
+            undone = [pair for pair in part if pair not in made and pair[::-1] not in made]
+            refused |= _refusals(undone, body.get("errors") or [])
+            for known, _ in undone:
+                lost = (Status.UNKNOWN, "unlisted", "HubSpot's answer does not mention this association")
+                refused.setdefault(known, lost)
+        return refused
+
+    def _unlink(
+        self, object_name: str, other: str, pairs: Sequence[_Pair], label: _Label | None
+    ) -> dict[str, _Refusal]:
+        """Take associations away, or one label of them; the refusals by the id of the first of the pair."""
+        refused: dict[str, _Refusal] = {}
+        for part in _parts(pairs):
+            if label is None:
+                path = self._associations(object_name, other, "batch/archive")
+                inputs: list[dict[str, Any]] = [{"from": {"id": known}, "to": [{"id": found}]} for known, found in part]
+            else:
+                path = self._associations(object_name, other, "batch/labels/archive")
+                inputs = [
+                    {"from": {"id": known}, "to": {"id": found}, "types": [label.spec()]} for known, found in part
+                ]
+            response = self.request("POST", path, json={"inputs": inputs})
+            body = {} if response.status_code == 204 else decode_json(response)
+            refused |= _refusals(part, body.get("errors") or [])
+        return refused
+
+    def _with_links(self, object_name: str, found: Sequence[Found], links: Sequence[_Association]) -> list[Found]:
+        """Records with the ids of those that they are associated with, a list a field; null for none."""
+        ids = [item.id for item in found]
+        fields: dict[str, dict[str, Any]] = {item.id: dict(item.fields) for item in found}
+        for asked in links:
+            label = None if asked.label is None else self._type(object_name, asked)
+            for known, others in self._held(object_name, asked.other, ids, label).items():
+                fields[known][asked.field] = others or None
+        return [item._replace(fields=fields[item.id]) for item in found]
+
+    # -- lists and events ----------------------------------------------------------------------------
+
+    def _listed(self, object_name: str) -> str:
+        """The object that a list holds, asked once. Raises FatalError when nothing can be put on it."""
+        with self._asking:
+            if object_name not in self._lists:
+                number = object_name.partition("/")[2]
+                body = self._defined("list", number, self._versioned("lists", number)).get("list") or {}
+                if body.get("processingType") not in ("MANUAL", "SNAPSHOT"):
+                    raise FatalError(
+                        f"the filters of list {number} decide who is on it: only static lists can be written",
+                        code="list",
+                    )
+                self._lists[object_name] = str(body.get("objectTypeId"))
+            return self._lists[object_name]
+
+    def _join_or_leave(self, batch: Batch) -> list[Outcome]:
+        changes, leaving = batch.changes, batch.operation is Operation.DELETE
+        object_name = self._listed(batch.object)
+        # Who joins is found anew: the id of an earlier place may be that of a record that is gone.
+        ids = _known_ids(changes if leaving else [change._replace(id=None) for change in changes])
+        ids.update(self._ids(object_name, [change for change in changes if change.seq not in ids]))
+        body: Any = {}
+        if ids:
+            path = f"{self._versioned('lists', batch.object.partition('/')[2])}/memberships"
+            inputs = list(dict.fromkeys(ids.values()))
+            response = self.request("PUT", f"{path}/{'remove' if leaving else 'add'}", json=inputs)
+            body = decode_json(response)
+            if not isinstance(body, Mapping) or "recordIdsMissing" not in body:
+                raise UnknownOutcomeError("HubSpot does not say who is on the list", code="results")
+        # The reference calls it `recordIdsAdded`, the OpenAPI description `recordsIdsAdded`.
+        joined = {*_texts(body.get("recordsIdsAdded")), *_texts(body.get("recordIdsAdded"))}
+        left, gone = set(_texts(body.get("recordIdsRemoved"))), set(_texts(body.get("recordIdsMissing")))
+        absent = Status.MISSING if leaving else Status.REJECTED
+        outcomes = []
+        for change in changes:
+            known = ids.get(change.seq)
+            if known is None or known in gone:
+                outcomes.append(_missing(change)._replace(status=absent))
+            elif leaving:
+                outcomes.append(Outcome(change.seq, Status.DELETED if known in left else Status.MISSING, known))
+            else:
+                outcomes.append(Outcome(change.seq, Status.CREATED if known in joined else Status.UNCHANGED, known))
+        return outcomes
+
+    def _occur(self, batch: Batch) -> Sequence[Outcome]:
+        name, path = batch.object.partition("/")[2], f"/events/{self.config.api_version}/send"
+        inputs = [_occurrence(name, change, batch.idempotency_key(change)) for change in batch.changes]
+        if len(inputs) == 1:
+            response = self.request("POST", path, json=inputs[0])
+        else:
+            response = self.request("POST", f"{path}/batch", json={"inputs": inputs})
+        body = {} if response.status_code == 204 else decode_json(response)
+        if isinstance(body, Mapping) and body.get("errors"):
+            raise BatchRejectedError(_reason(body)[0] or "HubSpot refuses some of these events")
+        return AllAlike(batch.changes, Status.ACCEPTED)
+
+    def _erase(self, object_name: str, changes: Sequence[Change]) -> list[Outcome]:
+        """Only ever by id: an address that HubSpot does not know would be barred for ever. Whoever has the match value
+        now goes too, since the id of the ledger may be that of an earlier record.
+        """
+        known = _known_ids(changes)
+        found = self._ids(object_name, [change for change in changes if RECORD_ID not in change.match])
+        outcomes = []
+        for change in changes:
+            ids = dict.fromkeys(filter(None, (found.get(change.seq), known.get(change.seq))))
+            gone = [identity for identity in ids if self._is_erased(object_name, identity)]
+            outcomes.append(Outcome(change.seq, Status.DELETED, gone[0]) if gone else _missing(change))
+        return outcomes
+
+    def _is_erased(self, object_name: str, identity: str) -> bool:
+        """Erase a record; False when there is none."""
+        path = f"{self._versioned('objects', object_name)}/gdpr-delete"
+        response = self.send("POST", path, json={"objectId": identity})
+        if response.status_code == 404 and _json(response):
+            return False
+        if not 200 <= response.status_code < 300:
+            raise self.error(response)
+        if response.status_code != 204:
+            raise UnknownOutcomeError(f"{response.status_code} for a GDPR delete, which HubSpot answers with 204")
+        return True
+
+    # -- records -------------------------------------------------------------------------------------
+
     def _send(self, request: _Request, object_name: str) -> list[Outcome]:
         response = self.request("POST", self._batch(object_name, request.action), json={"inputs": request.inputs()})
         body = decode_json(response)
@@ -334,6 +803,7 @@ class _Request:
     action: str  # create, update or upsert
     changes: Sequence[Change]
     ids: Mapping[int, str]  # of an update: the record of each `seq`
+    links: Mapping[int, Sequence[Mapping[str, Any]]] | None = None  # of a create: the associations of each `seq`
 
     def inputs(self) -> list[dict[str, Any]]:
         return [self.input(change) for change in self.changes]
@@ -341,7 +811,7 @@ class _Request:
     def input(self, change: Change) -> dict[str, Any]:
         given = {"properties": _properties(change), "objectWriteTraceId": str(change.seq)}
         if self.action == "create":
-            return {**given, "associations": []}
+            return {**given, "associations": (self.links or {}).get(change.seq, [])}
         if self.action == "update":
             return {**given, "id": self.ids[change.seq]}
         if not change.match or RECORD_ID in change.match:
@@ -441,7 +911,47 @@ def _fits(change: Change, item: Mapping[str, Any]) -> bool:
 
 def _properties(change: Change) -> dict[str, Any]:
     """What is written: HubSpot takes the match property too, and a record found by its id gets a new match value."""
-    return {name: value for name, value in {**change.match, **change.fields}.items() if name != RECORD_ID}
+    values = {**change.match, **change.fields}
+    return {name: value for name, value in values.items() if name != RECORD_ID and _association(name) is None}
+
+
+def _asked_links(change: Change) -> list[tuple[_Association, list[str]]]:
+    """The association fields of a change, each with the ids of the records that it is to hold."""
+    asked = ((_association(name), value) for name, value in change.fields.items())
+    return [(field, [*dict.fromkeys(filter(None, _texts(value)))]) for field, value in asked if field is not None]
+
+
+def _pair(item: Mapping[str, Any]) -> _Pair:
+    """Which two records an answer says are associated now."""
+    if "toObjectId" in item:
+        return str(item.get("fromObjectId")), str(item["toObjectId"])
+    return str((item.get("from") or {}).get("id")), str((item.get("to") or {}).get("id"))
+
+
+def _refusals(pairs: Sequence[_Pair], errors: Sequence[Mapping[str, Any]]) -> dict[str, _Refusal]:
+    """Why pairs were refused, by the id of the first of each; an error names one or both of a pair, or is of all."""
+    refused: dict[str, _Refusal] = {}
+    for item in errors:
+        message, code = _reason(item)
+        context = [text for value in (item.get("context") or {}).values() for text in _texts(value)]
+        named = {word for text in (*context, message) for word in re.findall(r"\d+", text)}
+        blamed = [pair for pair in pairs if named.issuperset(pair)] or [
+            pair for pair in pairs if named.intersection(pair)
+        ]
+        status = Status.RETRY if item.get("category") == "RATE_LIMITS" else Status.REJECTED
+        refused.update((known, (status, code, message or "refused without a reason")) for known, _ in blamed or pairs)
+    return refused
+
+
+def _parts(pairs: Sequence[_Pair]) -> Iterable[Sequence[_Pair]]:
+    return (pairs[start : start + _PAIRS] for start in range(0, len(pairs), _PAIRS))
+
+
+def _occurrence(event: str, change: Change, key: str) -> dict[str, Any]:
+    """A custom event; what is null is left out, since there is nothing to clear."""
+    values = {name: value for name, value in {**change.match, **change.fields}.items() if value not in (None, "")}
+    own = {name: values.pop(name) for name in _EVENT_FIELDS if name in values}
+    return {"eventName": event, "uuid": key, **own, "properties": values}
 
 
 def _known_ids(changes: Sequence[Change]) -> dict[int, str]:
@@ -586,6 +1096,8 @@ def _field(object_name: str, item: Mapping[str, Any]) -> FieldInfo:
 
 
 def _encoder(column: ColumnType, kind: str | None) -> Encoder:
+    if kind == "association":
+        return _record_ids
     if column is ColumnType.NESTED:
         write: Callable[[Any], str] = _choices if kind == "enumeration" else _json_text
     elif column in (ColumnType.TIMESTAMP, ColumnType.TIMESTAMPTZ):
@@ -595,6 +1107,30 @@ def _encoder(column: ColumnType, kind: str | None) -> Encoder:
     else:
         write = _PLAIN[column]
     return lambda value: "" if value is None else write(value)
+
+
+_CREATED: Mapping[ColumnType, tuple[str, str]] = {
+    ColumnType.INTEGER: ("number", "number"),
+    ColumnType.DECIMAL: ("number", "number"),
+    ColumnType.FLOAT: ("number", "number"),
+    ColumnType.BOOLEAN: ("bool", "booleancheckbox"),
+    ColumnType.DATE: ("date", "date"),
+    ColumnType.TIMESTAMP: ("datetime", "date"),
+    ColumnType.TIMESTAMPTZ: ("datetime", "date"),
+    ColumnType.NESTED: ("string", "textarea"),
+}
+"""Type and field type of the property that is created for a column; text for any other."""
+
+
+def _record_ids(value: Any) -> str | list[str] | None:
+    """The id of a record, or those of a list; null and the empty list clear."""
+    if value is None:
+        return None
+    parts = [item for item in value if item is not None] if isinstance(value, list) else [value]
+    if not all(isinstance(item, (str, int, float, Decimal)) and not isinstance(item, bool) for item in parts):
+        raise ValueError("an association takes the id of a record, or a list of ids")
+    texts = [item if isinstance(item, str) else _decimal(Decimal(item)) for item in parts]
+    return texts if isinstance(value, list) else texts[0]
 
 
 def _decimal(value: Decimal) -> str:

@@ -1,0 +1,308 @@
+"""HubSpot's association fields: `associations.<object>` and `associations.<object>.<label>`."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from revetl_dbt.destinations.base import (
+    Batch,
+    BatchRejectedError,
+    Change,
+    ColumnType,
+    FatalError,
+    FieldInfo,
+    Operation,
+    Outcome,
+    Status,
+    UnknownOutcomeError,
+)
+from revetl_dbt.destinations.hubspot import HubSpot, HubSpotConfig
+from revetl_dbt.sandbox import Sandbox
+
+from .stub import Answer, Asked, OpenGate, Stub
+
+COMPANIES, PRIMARY, BILLING = (
+    "associations.companies",
+    "associations.companies.Primary",
+    "associations.companies.Billing contact",
+)
+
+
+class Crm:
+    """A connector and the account that it writes to."""
+
+    def __init__(self, sandbox: Sandbox, **settings: Any) -> None:
+        self.sandbox = sandbox
+        config = HubSpotConfig(type="hubspot", sandbox=True, **settings)
+        self.destination = HubSpot(config.in_sandbox(sandbox.url("hubspot"), sandbox.token("hubspot")), OpenGate())
+
+    def send(self, operation: str, *changes: Change, kind: str = "contacts") -> dict[int, Outcome]:
+        batch = Batch(kind, Operation(operation), changes, uuid.UUID(int=7))
+        outcomes = list(self.destination.write(batch))
+        assert len(outcomes) == len(changes)
+        return {outcome.seq: outcome for outcome in outcomes}
+
+    def company(self, name: str) -> str:
+        made = self.send("create", Change(0, (0,), {}, {"name": name}), kind="companies")[0].id
+        assert made is not None
+        return made
+
+    def held(self, address: str, *fields: str) -> dict[str, Any]:
+        (found,) = self.destination.read("contacts", "email", [address], fields or [COMPANIES])
+        return dict(found.fields)
+
+    def requests(self) -> list[str]:
+        found = [f"{line.method} {line.path.removeprefix('/hubspot')}" for line in self.sandbox.requests()]
+        self.sandbox.reset(requests_only=True)
+        return found
+
+
+@pytest.fixture
+def sandbox(tmp_path: Path) -> Iterator[Sandbox]:
+    setup = tmp_path / "hubspot.yml"
+    setup.write_text("labels: [{from: contacts, to: companies, label: Billing contact, inverseLabel: Billed by}]\n")
+    with Sandbox(tmp_path / "state", ["hubspot"], setup={"hubspot": setup}) as running:
+        yield running
+
+
+@pytest.fixture
+def crm(sandbox: Sandbox) -> Iterator[Crm]:
+    made = Crm(sandbox)
+    yield made
+    made.destination.close()
+
+
+def contact(seq: int, **fields: Any) -> Change:
+    return Change(seq, (seq,), {"email": f"c{seq}@x.test"}, fields)
+
+
+class TestWriting:
+    @pytest.mark.parametrize("operation", ["upsert", "create"])
+    def test_a_new_record_with_one_or_several(self, crm: Crm, operation: str) -> None:
+        acme, beta = crm.company("Acme"), crm.company("Beta")
+        outcomes = crm.send(
+            operation, contact(1, **{COMPANIES: acme}), contact(2, **{COMPANIES: [acme, beta]}), contact(3)
+        )
+        assert {outcome.status for outcome in outcomes.values()} == {Status.CREATED}
+        assert crm.held("c1@x.test") == {COMPANIES: [acme]}
+        assert set(crm.held("c2@x.test")[COMPANIES]) == {acme, beta}
+        assert crm.held("c3@x.test") == {COMPANIES: None}
+
+    def test_a_label_is_of_one_field_and_the_rest_of_another(self, crm: Crm) -> None:
+        acme, beta = crm.company("Acme"), crm.company("Beta")
+        crm.send("upsert", contact(1, **{COMPANIES: [acme, beta], PRIMARY: beta, BILLING: acme}))
+        assert crm.held("c1@x.test", PRIMARY, BILLING) == {PRIMARY: [beta], BILLING: [acme]}
+        crm.send("update", contact(1, **{BILLING: None}))
+        assert crm.held("c1@x.test", PRIMARY, BILLING) == {PRIMARY: [beta], BILLING: None}
+        assert set(crm.held("c1@x.test")[COMPANIES]) == {acme, beta}
+
+    @pytest.mark.parametrize(("value", "left"), [(None, None), ([], None), ("", None), ("beta", ["beta"])])
+    def test_the_field_holds_what_is_sent_and_nothing_else(self, crm: Crm, value: Any, left: Any) -> None:
+        ids = {"acme": crm.company("Acme"), "beta": crm.company("Beta")}
+        made = crm.send("upsert", contact(1, **{COMPANIES: ids["acme"]}))[1]
+        sent = ids["beta"] if value == "beta" else value
+        update = contact(1, **{COMPANIES: sent})._replace(id=made.id)
+        assert crm.send("update", update)[1] == Outcome(1, Status.UPDATED, made.id)
+        assert crm.held("c1@x.test")[COMPANIES] == (None if left is None else [ids[name] for name in left])
+
+    def test_others_can_be_left_alone(self, sandbox: Sandbox, crm: Crm) -> None:
+        adding = Crm(sandbox, associations="add")
+        acme, beta = crm.company("Acme"), crm.company("Beta")
+        for value in (acme, beta, None):
+            adding.send("upsert", contact(1, **{COMPANIES: value}))
+        assert set(crm.held("c1@x.test")[COMPANIES]) == {acme, beta}
+
+    def test_an_unmapped_field_is_left_alone(self, crm: Crm) -> None:
+        acme = crm.company("Acme")
+        crm.send("upsert", contact(1, **{COMPANIES: acme}))
+        crm.requests()
+        crm.send("upsert", contact(1, firstname="Ada"))
+        assert crm.requests() == ["POST /crm/objects/2026-09/contacts/batch/upsert"]
+        assert crm.held("c1@x.test")[COMPANIES] == [acme]
+
+    def test_what_is_there_is_not_written_again(self, crm: Crm) -> None:
+        acme = crm.company("Acme")
+        change = contact(1, **{COMPANIES: acme, BILLING: acme})
+        crm.send("upsert", change)
+        crm.requests()
+        crm.send("upsert", change)
+        base = "/crm/associations/2026-09/contacts/companies/batch"
+        assert crm.requests() == ["POST /crm/objects/2026-09/contacts/batch/upsert", *[f"POST {base}/read"] * 2]
+
+    def test_labels_are_asked_for_once(self, crm: Crm) -> None:
+        acme = crm.company("Acme")
+        for _ in range(2):
+            crm.send("upsert", contact(1, **{PRIMARY: acme, BILLING: None}))
+        labels = "GET /crm/associations/2026-09/contacts/companies/labels"
+        assert crm.requests().count(labels) == 1
+
+    def test_the_numeric_paths(self, sandbox: Sandbox) -> None:
+        crm = Crm(sandbox, api_version="v3")
+        acme = crm.company("Acme")
+        crm.send("upsert", contact(1, **{PRIMARY: acme}))
+        assert crm.requests()[2:] == [
+            "GET /crm/v4/associations/contacts/companies/labels",
+            "POST /crm/v4/associations/contacts/companies/batch/read",
+            "POST /crm/v4/associations/contacts/companies/batch/create",
+        ]
+
+
+class TestRefusals:
+    @pytest.mark.parametrize("field", [COMPANIES, BILLING])
+    @pytest.mark.parametrize("operation", ["upsert", "create"])
+    def test_a_record_with_a_refused_association_is_rejected(self, crm: Crm, operation: str, field: str) -> None:
+        acme = crm.company("Acme")
+        outcomes = crm.send(operation, contact(1, **{field: acme}), contact(2, **{field: "999"}))
+        assert outcomes[1].status is Status.CREATED
+        assert outcomes[2].status is Status.REJECTED
+        assert "associations are invalid" in str(outcomes[2].message)
+        assert crm.held("c1@x.test", field) == {field: [acme]}
+
+    def test_sent_again_it_does_no_harm(self, crm: Crm) -> None:
+        refused = crm.send("upsert", contact(1, **{COMPANIES: "999"}))[1]
+        assert (refused.status, f"`{COMPANIES}`: " in str(refused.message)) == (Status.REJECTED, True)
+        again = crm.send("upsert", contact(1, **{COMPANIES: crm.company("Acme")})._replace(id=refused.id))[1]
+        assert (again.status, again.id) == (Status.UPDATED, refused.id)
+
+    def test_a_create_is_not_carried_out_by_half(self, crm: Crm) -> None:
+        crm.send("create", contact(1, **{COMPANIES: "999"}), contact(2))
+        assert list(crm.destination.read("contacts", "email", ["c1@x.test"], [])) == []
+
+    def test_a_batch_that_is_refused_as_a_whole(self, crm: Crm) -> None:
+        acme = crm.company("Acme")
+        rule = {"kind": "poison", "field": "to", "equals": acme, "whole_batch": True, "path": "*associate/default"}
+        crm.sandbox.set_faults([rule])
+        with pytest.raises(BatchRejectedError):
+            crm.send("upsert", contact(1, **{COMPANIES: acme}), contact(2))
+
+    def test_a_rejected_record_is_not_associated(self, crm: Crm) -> None:
+        acme = crm.company("Acme")
+        broken = Change(2, (2,), {"email": "broken"}, {COMPANIES: acme})
+        outcomes = crm.send("upsert", contact(1, **{COMPANIES: acme}), broken)
+        assert outcomes[2].code == "INVALID_EMAIL"
+        assert outcomes[1].status is Status.CREATED
+
+    def test_a_missing_record_is_not_associated(self, crm: Crm) -> None:
+        assert crm.send("update", contact(1, **{COMPANIES: crm.company("Acme")}))[1].status is Status.MISSING
+
+    def test_a_label_that_there_is_not(self, crm: Crm) -> None:
+        with pytest.raises(FatalError, match=r"no label `Boss`.*there are: `Primary`, `Billing contact`"):
+            crm.send("upsert", contact(1, **{"associations.companies.Boss": "1"}))
+
+    @pytest.mark.parametrize("how", ["missing", "shuffle"])
+    def test_results_are_counted(self, crm: Crm, how: str) -> None:
+        acme = crm.company("Acme")
+        crm.sandbox.set_faults([{"kind": "results", "how": how, "path": "*/batch/create", "method": "POST"}])
+        made = [contact(n, **{BILLING: acme})._replace(id=None) for n in range(3)]
+        statuses = [outcome.status for outcome in crm.send("upsert", *made).values()]
+        assert statuses.count(Status.CREATED) == (2 if how == "missing" else 3)
+        assert statuses.count(Status.UNKNOWN) == (1 if how == "missing" else 0)
+
+    def test_a_success_without_results_is_unknown(self, crm: Crm) -> None:
+        acme = crm.company("Acme")
+        crm.sandbox.set_faults([{"kind": "garbage", "path": "*associate/default"}])
+        with pytest.raises(UnknownOutcomeError):
+            crm.send("upsert", contact(1, **{COMPANIES: acme}))
+
+
+def test_long_lists_come_in_pages(stub: Stub) -> None:
+    """A company may have thousands of contacts: all of them are read before one is taken away."""
+    hubspot = HubSpot(HubSpotConfig(type="hubspot", base_url=stub.url, access_token="t"), OpenGate())
+
+    def answer(asked: Asked) -> Answer:
+        if asked.path.endswith("/read"):
+            (given,) = asked.json["inputs"]
+            to = [{"toObjectId": 12 if "after" in given else 11, "associationTypes": [{"typeId": 280}]}]
+            more = {} if "after" in given else {"paging": {"next": {"after": "NTI"}}}
+            return Answer(200, {"results": [{"from": {"id": "7"}, "to": to, **more}]})
+        if asked.path.endswith("/archive"):
+            return Answer(204)
+        return Answer(200, {"results": [{"id": "7"}]})
+
+    stub.answer(answer)
+    change = Change(1, (1,), {"hs_object_id": "7"}, {"associations.contacts": ["11"]})
+    (outcome,) = hubspot.write(Batch("companies", Operation.UPDATE, [change], uuid.UUID(int=7)))
+    assert outcome == Outcome(1, Status.UPDATED, "7")
+    assert [asked.path.rpartition("/")[2] for asked in stub.asked] == ["update", "read", "read", "archive"]
+    assert stub.asked[2].json == {"inputs": [{"id": "7", "after": "NTI"}]}
+    assert stub.last.json == {"inputs": [{"from": {"id": "7"}, "to": [{"id": "12"}]}]}
+
+
+@pytest.mark.parametrize(
+    ("context", "message", "blamed"),
+    [
+        ({"fromObjectId": ["7"], "toObjectId": ["11"]}, "no", {1}),
+        ({"INVALID_OBJECT_IDS": ["COMPANY=12 is not valid"]}, "no", {2}),
+        ({}, "CONTACT=8 is at its limit", {2}),
+        ({}, "no idea", {1, 2}),
+    ],
+)
+def test_an_error_is_of_the_pairs_that_it_names(
+    stub: Stub, context: dict[str, Any], message: str, blamed: set[int]
+) -> None:
+    hubspot = HubSpot(HubSpotConfig(type="hubspot", base_url=stub.url, access_token="t"), OpenGate())
+    error = {"category": "VALIDATION_ERROR", "message": message, "context": context}
+
+    def answer(asked: Asked) -> Answer:
+        if asked.path.endswith("/default"):
+            made = [item for item in asked.json["inputs"] if int(item["from"]["id"]) - 6 not in blamed]
+            return Answer(207, {"results": made, "numErrors": 1, "errors": [error]})
+        return Answer(200, {"results": [] if "associations" in asked.path else [{"id": "7"}, {"id": "8"}]})
+
+    stub.answer(answer)
+    changes = [Change(n, (n,), {"hs_object_id": 6 + n}, {COMPANIES: str(10 + n)}) for n in (1, 2)]
+    outcomes = list(hubspot.write(Batch("contacts", Operation.UPDATE, changes, uuid.UUID(int=7))))
+    assert {outcome.seq for outcome in outcomes if outcome.status is Status.REJECTED} == blamed
+    assert {outcome.message for outcome in outcomes if outcome.seq in blamed} == {f"`{COMPANIES}`: {message}"}
+
+
+class TestDescription:
+    @pytest.mark.parametrize(
+        ("name", "label"),
+        [
+            (COMPANIES, None),
+            (BILLING, "Billing contact"),
+            ("associations.companies.billing CONTACT", "billing CONTACT"),
+        ],
+    )
+    def test_fields_that_there_are(self, crm: Crm, name: str, label: str | None) -> None:
+        assert crm.destination.describe_field("contacts", name) == FieldInfo(name, "association", label)
+
+    @pytest.mark.parametrize("name", ["firstnam", "associations", "associations.firms", f"{COMPANIES}.Boss"])
+    def test_fields_that_there_are_not(self, crm: Crm, name: str) -> None:
+        assert crm.destination.describe_field("contacts", name) is None
+
+    def test_only_records_have_them(self, crm: Crm) -> None:
+        assert crm.destination.describe_field("lists/1", COMPANIES) is None
+
+    def test_objects_that_do_not_go_together(self, crm: Crm) -> None:
+        with pytest.raises(FatalError, match="no association `contacts to 2-9`"):
+            crm.destination.describe_field("contacts", "associations.2-9")
+
+    @pytest.mark.parametrize(
+        ("column", "value", "sent"),
+        [
+            (ColumnType.TEXT, "12", "12"),
+            (ColumnType.TEXT, "acme.test", "acme.test"),
+            (ColumnType.INTEGER, 12, "12"),
+            (ColumnType.DECIMAL, Decimal("12"), "12"),
+            (ColumnType.FLOAT, 12.0, "12"),
+            (ColumnType.NESTED, [1, "2", None], ["1", "2"]),
+            (ColumnType.NESTED, [], []),
+            (ColumnType.NESTED, None, None),
+            (ColumnType.TEXT, None, None),
+        ],
+    )
+    def test_values(self, crm: Crm, column: ColumnType, value: Any, sent: Any) -> None:
+        assert crm.destination.encoder(column, FieldInfo(COMPANIES, "association"))(value) == sent
+
+    @pytest.mark.parametrize("value", [{"id": 1}, [[1]], True])
+    def test_what_is_no_id(self, crm: Crm, value: Any) -> None:
+        with pytest.raises(ValueError, match="id of a record"):
+            crm.destination.encoder(ColumnType.NESTED, FieldInfo(COMPANIES, "association"))(value)
