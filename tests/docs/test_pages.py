@@ -87,11 +87,16 @@ def test_every_state_table_is_described(monkeypatch: pytest.MonkeyPatch) -> None
 def test_every_command_and_flag_is_documented(command: str) -> None:
     text = (DOCS / "reference" / "cli.md").read_text(encoding="utf-8")
     assert f"## revetl {command}\n" in text
-    found = cli.get_command(click.Context(cli), command)
+    for found in with_subcommands(command):
+        flags = [flag for item in found.params for flag in (*item.opts, *item.secondary_opts) if flag.startswith("-")]
+        assert flags or isinstance(found, click.Group)
+        assert [flag for flag in flags if f"`{flag}`" not in text] == []
+
+
+def with_subcommands(name: str) -> list[click.Command]:
+    found = cli.get_command(click.Context(cli), name)
     assert found is not None
-    flags = [flag for item in found.params for flag in (*item.opts, *item.secondary_opts) if flag.startswith("-")]
-    assert flags
-    assert [flag for flag in flags if f"`{flag}`" not in text] == []
+    return [found, *(found.commands.values() if isinstance(found, click.Group) else ())]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
@@ -100,9 +105,13 @@ def test_commands_that_are_shown_exist(page: Path) -> None:
     shown = re.findall(r"(?:^ {4}(?:\$ )?|`)revetl ([a-z]+)((?: [^\n`#]*)?)", text, re.MULTILINE)
     for command, rest in shown:
         assert command in COMMANDS, command
-        found = cli.get_command(click.Context(cli), command)
-        assert found is not None
-        known = {flag for item in found.params for flag in (*item.opts, *item.secondary_opts)} | {"--help"}
+        found, *below = with_subcommands(command)
+        named = [item for item in below if item.name == rest.split()[0]] if rest.split() else []
+        assert named or not below or not rest.split(), f"revetl {command}{rest}"
+        known = {
+            flag for item in (found, *named) for each in item.params for flag in (*each.opts, *each.secondary_opts)
+        }
+        known |= {"--help"}
         assert set(re.findall(r"(?<!\S)--[a-z-]+", rest)) <= known, f"revetl {command}{rest}"
 
 

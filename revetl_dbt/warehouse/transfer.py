@@ -1,0 +1,210 @@
+"""A ledger in a file: JSON lines that hold every value as the warehouse writes it as text, so that nothing is lost.
+
+{"kind": "revetl-ledger", "state_format": 2, "sync": .., "account": .., "layout": {..}, "tables": {..}, ..}
+["ledger", <value or null>, ..]            one line a row, in the order of `tables.ledger.columns`
+["rejected", <value or null>, ..]
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import uuid
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+import msgspec
+
+from revetl_dbt import __version__
+from revetl_dbt.errors import InputError
+from revetl_dbt.warehouse.entries import Entry, forget
+from revetl_dbt.warehouse.integrity import recorded_columns
+from revetl_dbt.warehouse.migrate import FORMAT
+from revetl_dbt.warehouse.reader import PAGE_ROWS
+from revetl_dbt.warehouse.store import Store
+
+KIND = "revetl-ledger"
+_PARTS = ("ledger", "rejected")
+_DRAFTS = {"ledger": "draft", "rejected": "drafted"}  # tables that are there for as long as a transfer takes
+
+
+def export_lines(store: Store, entry: Entry) -> Iterator[bytes]:
+    """The lines of an entry's file, read page by page from a copy that is of one moment."""
+    session = store.session
+    columns = {part: store.columns(session.database, store.schema, entry.identifier(part)) for part in _PARTS}
+    names = {part: [name for name, _ in found] for part, found in columns.items()}
+    keys = [column.name for column in recorded_columns(entry.layout) if column.name.startswith("k_")]
+    drafts = {part: store.relation(entry.identifier(_DRAFTS[part])) for part in _PARTS}
+    drops = [f"drop table if exists {draft}" for draft in drafts.values()]
+    with store.connection():
+        copies = [
+            str(
+                session.macro(
+                    "revetl_snapshot",
+                    relation=drafts[part],
+                    source=store.relation(entry.identifier(part)),
+                    keys=keys,
+                    columns=names[part],
+                )
+            )
+            for part in _PARTS
+        ]
+        session.run([*drops, *copies])
+    try:
+        rows = {part: int(store.query(f"select count(*) from {drafts[part]}")[0][0]) for part in _PARTS}
+        yield _line(_header(store, entry, columns, rows))
+        for part in _PARTS:
+            for start in range(0, rows[part], PAGE_ROWS):
+                page = {"relation": drafts[part], "columns": names[part], "seq_from": start}
+                sql = session.macro("revetl_snapshot_page", seq_to=start + PAGE_ROWS, **page)
+                yield from (_line([part, *row]) for row in store.query(str(sql)))
+    finally:
+        store.execute(drops)
+
+
+def _header(
+    store: Store, entry: Entry, columns: dict[str, list[tuple[str, str]]], rows: dict[str, int]
+) -> dict[str, Any]:
+    return {
+        "kind": KIND,
+        "state_format": FORMAT,
+        "revetl_version": __version__,
+        "adapter": store.session.adapter_type,
+        "sync": entry.sync,
+        "account": entry.account,
+        "account_name": entry.account_name,
+        "destination": entry.destination,
+        "object": entry.object,
+        "model": entry.model,
+        "settled": entry.settled_at is not None,
+        "layout": json.loads(entry.layout),
+        "tables": {part: {"columns": columns[part], "rows": rows[part]} for part in _PARTS},
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """The first line of a file: what it holds, and of which sync and account."""
+
+    header: dict[str, Any]
+    source: str
+
+    @classmethod
+    def read(cls, line: bytes, source: str, adapter_type: str) -> Imported:
+        """Raises InputError `not-a-ledger` when the line does not begin a file that can be imported here."""
+        try:
+            header = msgspec.json.decode(line)
+        except msgspec.DecodeError:
+            header = None
+        if not isinstance(header, dict) or header.get("kind") != KIND:
+            raise wrong_file(source, 1, "does not begin as `revetl state export` begins a file")
+        if header.get("state_format") != FORMAT:
+            expected = f"format {FORMAT}, which revetl {__version__} writes"
+            raise wrong_file(source, 1, f"is of format {header.get('state_format')}", expected)
+        if header["adapter"] != adapter_type:
+            expected = f"one that was exported from {adapter_type}"
+            raise wrong_file(source, 1, f"holds the types of {header['adapter']}", expected)
+        return cls(header, source)
+
+    @property
+    def entry(self) -> Entry:
+        """The sync and account that it is of."""
+        names = ("sync", "account", "account_name", "destination", "object", "model")
+        known = {name: self.header[name] for name in names}
+        return Entry(**known, layout=json.dumps(self.header["layout"]), updated_at=None, settled_at=None)
+
+    def rows(self, part: str) -> int:
+        """How many rows of `ledger` or `rejected` it holds."""
+        return int(self.header["tables"][part]["rows"])
+
+
+def import_lines(store: Store, file: Imported, lines: Iterable[bytes]) -> None:
+    """Put a file's rows in the place of what is kept of its sync and account; as a whole or not at all.
+
+    `lines` are those after the first. Raises InputError `not-a-ledger` when they are not all there.
+    """
+    entry = file.entry
+    drafts = {part: store.relation(entry.identifier(_DRAFTS[part])) for part in _PARTS}
+    columns = {
+        part: [{"name": name, "engine_type": kind} for name, kind in file.header["tables"][part]["columns"]]
+        for part in _PARTS
+    }
+    drops = [f"drop table if exists {draft}" for draft in drafts.values()]
+    creates = [
+        f"create table {drafts[part]} ({', '.join(c['name'] + ' ' + c['engine_type'] for c in columns[part])})"
+        for part in _PARTS
+    ]
+    store.execute([*drops, *creates])
+    try:
+        for part, rows in _batches(file, lines):
+            packed = base64.b64encode(msgspec.json.encode(rows)).decode()
+            arguments = {"relation": drafts[part], "columns": columns[part], "rows": rows, "base64": packed}
+            with store.connection():
+                store.session.run([str(store.session.macro("revetl_load_rows", **arguments))])
+        store.execute([*forget(store, entry.sync, entry.account), *_renames(store, entry, drafts), _row(store, file)])
+    finally:
+        store.execute(drops)
+    if file.header["settled"]:
+        store.settle(entry.sync, entry.account)
+
+
+def _batches(file: Imported, lines: Iterable[bytes]) -> Iterator[tuple[str, list[list[str | None]]]]:
+    """The rows by the table that they belong to, at most a page at once."""
+    widths = {part: len(file.header["tables"][part]["columns"]) for part in _PARTS}
+    seen = dict.fromkeys(_PARTS, 0)
+    numbered = enumerate(lines, 2)
+    while page := list(islice(numbered, PAGE_ROWS)):
+        parts: dict[str, list[list[str | None]]] = {part: [] for part in _PARTS}
+        for number, line in page:
+            try:
+                part, *row = msgspec.json.decode(line, type=list[str | None])
+            except (msgspec.DecodeError, ValueError) as error:
+                raise wrong_file(file.source, number, "is not a row") from error
+            if part not in widths or len(row) != widths[part]:
+                raise wrong_file(file.source, number, "is not a row of this ledger")
+            parts[part].append(row)
+        for part, rows in parts.items():
+            seen[part] += len(rows)
+            if rows:
+                yield part, rows
+    for part in _PARTS:
+        if seen[part] != file.rows(part):
+            held = f"holds {seen[part]} rows of table `{part}`"
+            raise wrong_file(file.source, None, held, f"{file.rows(part)}, as its first line says")
+
+
+def _renames(store: Store, entry: Entry, drafts: dict[str, str]) -> Iterator[str]:
+    for part in _PARTS:
+        yield str(store.session.macro("revetl_rename", relation=drafts[part], identifier=entry.identifier(part)))
+
+
+def _row(store: Store, file: Imported) -> str:
+    entry = file.entry
+    row = {
+        "sync": entry.sync,
+        "account": entry.account,
+        "account_name": entry.account_name,
+        "destination": entry.destination,
+        "object": entry.object,
+        "model": entry.model,
+        "ledger": store.relation(entry.identifier("ledger")),
+        "plan_id": str(uuid.uuid4()),
+        "checksum": "imported",  # the next run compares it with what is declared now
+        "layout": entry.layout,
+        "state_format": FORMAT,
+    }
+    return store.insert("revetl_syncs", row, "updated_at")
+
+
+def wrong_file(source: str, line: int | None, summary: str, expected: str | None = None) -> InputError:
+    """The error of a file that cannot be imported."""
+    hint = "`revetl state export` writes such files; one that was cut off cannot be used"
+    return InputError.single(
+        "not-a-ledger", f"The file {summary}", path=source, line=line, expected=expected, hint=hint
+    )
+
+
+def _line(value: Any) -> bytes:
+    return msgspec.json.encode(value) + b"\n"

@@ -1,0 +1,85 @@
+"""`revetl state` on a project that dbt built: what it shows, asks, writes and says; tests/engine has what it does."""
+
+from __future__ import annotations
+
+import json
+import stat
+from pathlib import Path
+from typing import Any
+
+from .tiny import Tiny
+
+SYNC = "people_to_api"
+RUN = ("run", "--sync", SYNC, "--quiet")
+
+
+def shown(tiny: Tiny) -> dict[str, dict[str, Any]]:
+    result = tiny.revetl("state", "show", "--output", "json")
+    return {item["sync"]: item for item in json.loads(result.stdout)}
+
+
+def test_a_ledger_is_shown_moved_forgotten_and_taken_for_accepted(tiny: Tiny) -> None:
+    with tiny.sandbox() as sandbox:
+        sandbox.set_faults([{"vendor": "http", "kind": "poison", "field": "name", "equals": "Name 3"}])
+        tiny.revetl(*RUN)
+        # Somebody on another machine holds it.
+        tiny.sql(
+            "insert into main_revetl.revetl_leases select sync, account, 'r1', 'elsewhere pid 7', now(), now() +"
+            " interval 1 hour from main_revetl.revetl_syncs"
+        )
+        lines = tiny.revetl("state", "show", "--no-use-colors").stdout.splitlines()
+        assert lines[0].startswith("people_to_api: api.people, account sandbox")
+        assert lines[1] == "  rows      19 sent, 1 rejected, and sent again"
+        assert lines[3].endswith(": run, partial")
+        assert lines[4].startswith("  lease     elsewhere pid 7, since ")
+        assert lines[5].startswith('  tables    "tiny"."main_revetl"."ledger__people_to_api__')
+
+        held = tiny.revetl("state", "reset", SYNC, "--yes")
+        assert held.exit_code == 1
+        assert "Sync `people_to_api` is being sent by another run (elsewhere pid 7, since " in held.stderr
+        asked = tiny.revetl("state", "unlock", SYNC)
+        assert asked.exit_code == 1
+        assert "End the lease of `people_to_api` at account " in asked.stderr
+        assert tiny.revetl("state", "unlock", SYNC, "--yes").exit_code == 0
+
+        done = tiny.revetl("state", "export", SYNC, "--file", "ledger.jsonl")
+        assert (done.exit_code, done.stdout) == (0, "")
+        assert stat.S_IMODE(Path("ledger.jsonl").stat().st_mode) == 0o600
+        assert tiny.revetl("state", "export", SYNC).stdout == Path("ledger.jsonl").read_text()
+
+        assert tiny.revetl("state", "reset", SYNC, "--yes").exit_code == 0
+        assert shown(tiny) == {}
+        sandbox.set_faults([])
+        assert tiny.revetl("state", "baseline", SYNC, "--yes").exit_code == 0
+        tiny.revetl(*RUN)
+        assert tiny.results()[SYNC]["status"] == "no-op"
+
+        assert tiny.revetl("state", "import", "ledger.jsonl", "--yes").exit_code == 0
+        item = shown(tiny)[SYNC]
+        assert (item["rows"]["sent"], item["rows"]["waiting_rejected"], item["lease"]) == (19, 1, None)
+        tiny.revetl(*RUN)
+        assert tiny.results()[SYNC]["counts"]["created"] == 1
+    commands = tiny.sql("select command from main_revetl.revetl_runs order by finished_at")
+    done_to_it = ["run", "state unlock", "state reset", "state baseline", "run", "state import", "run"]
+    assert [command for (command,) in commands] == done_to_it
+
+
+def test_what_is_not_known_is_named(tiny: Tiny) -> None:
+    nothing = tiny.revetl("state", "show")
+    assert (nothing.exit_code, nothing.stdout) == (0, "")
+    assert "No run has sent anything yet" in nothing.stderr
+    insert = "insert into main_revetl.revetl_syncs (sync, account, layout) values"
+    tiny.sql(
+        *(f"{insert} ('{name}', '{account}', '[')" for name, account in (("former", "1"), (SYNC, "1"), (SYNC, "2")))
+    )
+    damaged = tiny.revetl("state", "show", "--no-use-colors")
+    assert damaged.exit_code == 1
+    assert "(not declared any more)" in damaged.stdout
+    assert "  damaged   its row in `revetl_syncs` has a layout that cannot be read" in damaged.stdout.splitlines()
+    wrong = tiny.revetl("state", "reset", "people_to_apo", "--yes")
+    assert wrong.exit_code == 2
+    assert "error[unknown-state]: Nothing is known of a sync `people_to_apo`\n" in wrong.stderr
+    assert "Did you mean `people_to_api`?" in wrong.stderr
+    assert "Say which with --account" in tiny.revetl("state", "reset", SYNC, "--yes").stderr
+    account = tiny.revetl("state", "export", SYNC, "--account", "9")
+    assert "error[unknown-account]: Sync `people_to_api` has not written to account `9`" in account.stderr
