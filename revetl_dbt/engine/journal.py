@@ -44,7 +44,7 @@ class Job:
 
 
 @dataclass(slots=True)
-class Recovered:
+class Left:
     """What a journal tells of a run that did not finish."""
 
     plan_id: str
@@ -105,18 +105,18 @@ class Journal:
             self._file = None
         self._path.unlink(missing_ok=True)
 
-    def read(self) -> Recovered | None:
+    def read(self) -> Left | None:
         """What an earlier process left behind; None when there is nothing."""
         if not self._path.exists():
             return None
-        recovered: Recovered | None = None
+        recovered: Left | None = None
         for line in self._path.read_bytes().splitlines():
             try:
                 entry = msgspec.json.decode(line)
             except msgspec.DecodeError:
                 break
             if entry[0] == "plan":
-                recovered = Recovered(entry[1], entry[2])
+                recovered = Left(entry[1], entry[2])
             elif recovered is not None:
                 _collect(recovered, entry)
         return recovered
@@ -158,7 +158,7 @@ def _line(entry: list[Any]) -> bytes:
     return msgspec.json.encode(entry) + b"\n"
 
 
-def _collect(recovered: Recovered, entry: list[Any]) -> None:
+def _collect(recovered: Left, entry: list[Any]) -> None:
     batch = Range(entry[1], entry[2], entry[3])
     if entry[0] == "sent":
         recovered.open.append(batch)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from revetl_dbt.destinations.base import Account, ObjectType, Outcome, Status
 from revetl_dbt.engine.delivery import Delivery, InterruptedDeliveryError, RetryPolicy
-from revetl_dbt.engine.journal import Job, Journal, Recovered
+from revetl_dbt.engine.journal import Job, Journal, Left
 from revetl_dbt.engine.link import Link
 from revetl_dbt.engine.mapping import Mapper, Row
 from revetl_dbt.engine.sending import changes_of, finished_batch, operation_for
@@ -17,6 +18,17 @@ from revetl_dbt.warehouse.store import Store
 
 _INTERRUPTED = "the run was interrupted while this row was on its way"
 _UNSETTLED = (Status.RETRY, Status.MISSING)
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """What was recovered: batches, and rows that may have arrived and must not be sent again."""
+
+    batches: int
+    unknown: int
+
+
+NOTHING = Recovered(0, 0)
 
 
 def delivery_for(sync: Sync, link: Link, kind: ObjectType, account: Account, policy: RetryPolicy) -> Delivery:
@@ -47,15 +59,15 @@ class Recovery:
         self._policy = policy
         self._meanwhile = meanwhile
 
-    def run(self, journal: Journal) -> int:
-        """The number of batches that were recovered; the journal is finished afterwards.
+    def run(self, journal: Journal) -> Recovered:
+        """What was recovered; the journal is finished afterwards.
 
         Raises a DestinationError, with the journal left as it is, when the vendor cannot say what became of a job.
         """
         left = journal.read()
         if left is None:
-            return 0
-        recovered = 0
+            return NOTHING
+        told = NOTHING
         state = self._store.sync_states().get((self._sync.name, self._account.id))
         if state is not None and left.plan_id == state.plan_id:
             ledger = former_ledger(self._store, self._sync, self._account.id, state)
@@ -63,11 +75,11 @@ class Recovery:
             results = [result for entry in left.done for result in entry.results]
             results += [result for batch in left.open for result in self._results(ledger, left, batch)]
             ledger.fold(ranges, results, left.run_id, replay=True)
-            recovered = len(ranges)
+            told = Recovered(len(ranges), sum(result.status == "unknown" for result in results))
         journal.finish()
-        return recovered
+        return told
 
-    def _results(self, ledger: Ledger, left: Recovered, batch: Range) -> list[Result]:
+    def _results(self, ledger: Ledger, left: Left, batch: Range) -> list[Result]:
         """What became of an open batch: rows that may have arrived, unless a vendor's job tells more."""
         doubt = "unsure" if operation_for(self._sync.spec, self._kind, batch.op) in self._kind.idempotent else "unknown"
         jobs = [job for job in left.jobs if job.range == batch]

@@ -49,6 +49,7 @@ class SyncRun:
         self._result = result
         self._sync = result.sync
         self._spec = result.sync.spec
+        self._in_doubt = 0
 
     def execute(self) -> None:
         """Raises RevetlError when the sync cannot go on."""
@@ -60,6 +61,7 @@ class SyncRun:
             self._locked(kind, account)
         finally:
             self._store.release_lease(self._sync.name, account.id, self._run_id)
+        self._report_doubt()
 
     def _locked(self, kind: ObjectType, account: Account) -> None:
         journal = Journal(self._options.journal_dir / f"{table_suffix(self._sync.name, account.id)}.jsonl")
@@ -100,9 +102,25 @@ class SyncRun:
             self._store.release()
 
         recovery = Recovery(self._store, self._link, self._sync, kind, account, self._options.retry, meanwhile)
-        batches = recovery.run(journal)
-        if batches:
-            self._reporter.notice(f"Recovered {batches} batches of `{self._sync.name}` from an interrupted run")
+        recovered = recovery.run(journal)
+        if recovered.batches:
+            self._reporter.notice(
+                f"Recovered {recovered.batches} batches of `{self._sync.name}` from an interrupted run"
+            )
+        self._in_doubt = recovered.unknown
+
+    def _report_doubt(self) -> None:
+        """Rows that a run that died may have written, once for all, are a failure of the run that finds them."""
+        if not self._in_doubt:
+            return
+        result = self._result
+        told = (
+            f"{self._in_doubt:,} rows were on their way when an earlier run was interrupted. Whether they arrived is"
+            " unknown: they are not sent again, and are held until they change"
+        )
+        result.message = "\n".join(text for text in (told, result.message) if text)
+        if result.status in ("success", "noop"):
+            result.status = "partial"
 
     def _renew_lease(self, account: Account) -> None:
         self._store.renew_lease(self._sync.name, account.id, self._run_id)

@@ -1,10 +1,8 @@
-"""A JSON API with people, who are known by their id, and events, which are not; it can kill who calls it."""
+"""A JSON API with people, who are known by their id, and events, which are not."""
 
 from __future__ import annotations
 
 import json
-import os
-import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,13 +10,17 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from revetl_dbt.destinations.http import HttpConfig
+
 Record = dict[str, Any]
 REFUSED = "Nemo"
+BATCH = 5
+WORKERS = 2
 
 
 @dataclass
 class Api:
-    """What it holds. `kill`: at which request, from 1, the caller dies, `before` or `after` it is accepted."""
+    """What it holds, and what it has heard."""
 
     url: str = ""
     people: dict[Any, Record] = field(default_factory=dict)
@@ -27,24 +29,16 @@ class Api:
     received: int = 0
     requests: int = 0
     refusals: list[int] = field(default_factory=list)  # statuses to answer with, before anything is accepted
-    kill: tuple[int, str] | None = None
-    caller: int | None = None
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def answer(self, method: str, path: str, records: list[Record]) -> tuple[int, Any] | None:
-        """Status and body; None when the caller is dead."""
+    def answer(self, method: str, path: str, records: list[Record]) -> tuple[int, Any]:
+        """Status and body."""
         with self.lock:
             self.requests += 1
             if self.refusals:
                 return self.refusals.pop(0), {"detail": "told to"}
-            due = self.kill if self.kill is not None and self.kill[0] == self.requests else None
-            if due is None or due[1] == "after":
-                self.received += len(records)
-                self._store(method, path, [record for record in records if record.get("Name") != REFUSED])
-            if due is not None:
-                assert self.caller is not None
-                os.kill(self.caller, signal.SIGKILL)
-                return None
+            self.received += len(records)
+            self._store(method, path, [record for record in records if record.get("Name") != REFUSED])
         errors = [f"{REFUSED} is no name" if record.get("Name") == REFUSED else None for record in records]
         results = [{"Id": record["Id"], "error": error} for record, error in zip(records, errors, strict=True)]
         return 200, {"results": results[::-1]}
@@ -61,6 +55,21 @@ class Api:
             self.people.update((record["Id"], record) for record in records)
 
 
+def config(url: str) -> HttpConfig:
+    """People are upserted and deleted by id; events are appended, and nothing tells two of them apart."""
+    results = {"results": "results", "join": "match", "at": "Id", "error": "error"}
+    operations = {
+        "upsert": {"path": "/people", "method": "PUT", "body": "array", "batch_size": BATCH, "response": results},
+        "delete": {"path": "/people", "method": "DELETE", "body": "array", "batch_size": BATCH},
+        "create": {"path": "/people", "method": "POST", "body": "array", "batch_size": BATCH},
+        "append": {"path": "/events", "body": "array", "batch_size": BATCH},
+    }
+    objects = {"people": {"operations": operations}}
+    return HttpConfig.model_validate(
+        {"type": "http", "base_url": url, "concurrency": WORKERS, "timeout": 10, "objects": objects}
+    )
+
+
 @contextmanager
 def serving() -> Iterator[Api]:
     """A running API."""
@@ -72,9 +81,6 @@ def serving() -> Iterator[Api]:
         def answer(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             told = api.answer(self.command, self.path, json.loads(body)) if body else (200, {})
-            if told is None:
-                self.close_connection = True
-                return
             content = json.dumps(told[1]).encode()
             self.send_response_only(told[0])
             self.send_header("Content-Length", str(len(content)))

@@ -15,8 +15,7 @@ from revetl_dbt.engine.result import RunOptions, SyncResult
 from revetl_dbt.engine.run import Run
 from revetl_dbt.spec.destinations import Output
 
-from .api import REFUSED, Api, serving
-from .crash_runner import config
+from .api import REFUSED, Api, config, serving
 from .harness import EAGER, Listener, Warehouse, accounted
 
 Go = Callable[[], SyncResult]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from revetl_dbt.engine.journal import Entry, Journal, Recovered
+from revetl_dbt.engine.journal import Entry, Journal, Left
 from revetl_dbt.warehouse.ledger import Range, Result
 
 A, B, C = Range("create", 0, 4), Range("create", 5, 9), Range("update", 3, 9)
@@ -37,7 +37,7 @@ def test_what_is_written_is_read(path: Path) -> None:
         journal.sent(batch, durable=True)
     journal.done(B, [REJECTED, ACCEPTED], durable=True)
     journal.done(A, [], durable=False)
-    expected = Recovered("plan-1", "run-1", [Entry(B, (REJECTED, ACCEPTED)), Entry(A, ())], [C])
+    expected = Left("plan-1", "run-1", [Entry(B, (REJECTED, ACCEPTED)), Entry(A, ())], [C])
     assert Journal(path).read() == expected
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
@@ -52,9 +52,9 @@ def test_every_tear_of_the_last_line_leaves_the_rest(path: Path) -> None:
     line = path.read_bytes()[len(whole) :]
     for cut in range(len(line) - 1):
         path.write_bytes(whole + line[:cut])
-        assert Journal(path).read() == Recovered("plan-1", "run-1", [Entry(A, ())], [B])
+        assert Journal(path).read() == Left("plan-1", "run-1", [Entry(A, ())], [B])
     path.write_bytes(whole + line[:-1])  # all but the end of the line: it is whole
-    assert Journal(path).read() == Recovered("plan-1", "run-1", [Entry(A, ()), Entry(B, (REJECTED,))], [])
+    assert Journal(path).read() == Left("plan-1", "run-1", [Entry(A, ()), Entry(B, (REJECTED,))], [])
 
 
 def test_a_torn_header_is_nothing(path: Path) -> None:
@@ -71,12 +71,12 @@ def test_what_the_warehouse_knows_is_forgotten(path: Path) -> None:
     journal.done(A, [], durable=True)
     journal.done(B, [REJECTED], durable=True)
     journal.forget([A])
-    assert Journal(path).read() == Recovered("plan-1", "run-1", [Entry(B, (REJECTED,))], [C])
+    assert Journal(path).read() == Left("plan-1", "run-1", [Entry(B, (REJECTED,))], [C])
     journal.done(C, [], durable=True)
     journal.forget([B])
-    assert Journal(path).read() == Recovered("plan-1", "run-1", [Entry(C, ())], [])
+    assert Journal(path).read() == Left("plan-1", "run-1", [Entry(C, ())], [])
     journal.forget([C])
-    assert Journal(path).read() == Recovered("plan-1", "run-1")
+    assert Journal(path).read() == Left("plan-1", "run-1")
     assert path.read_bytes().count(b"\n") == 1
 
 
@@ -85,7 +85,7 @@ def test_a_new_plan_begins_anew(path: Path) -> None:
     journal.done(A, [], durable=True)
     journal.start("plan-2", "run-2")
     journal.sent(B, durable=True)
-    assert Journal(path).read() == Recovered("plan-2", "run-2", [], [B])
+    assert Journal(path).read() == Left("plan-2", "run-2", [], [B])
 
 
 def test_at_the_end_the_file_goes(path: Path) -> None:
