@@ -89,7 +89,7 @@ class MarketoConfig(DestinationConfig):
     client_secret: SecretStr | None = Field(None, description="Client Secret of the custom service")
     partition: str | None = Field(None, description="Lead partition that leads are created in and imported to")
     bulk_threshold: int = Field(
-        5000, ge=1, description="From so many new records on, leads and custom objects are imported as files"
+        5000, ge=0, description="From so many new records on, leads and custom objects are imported as files; 0: always"
     )
     import_poll_seconds: float = Field(10.0, ge=5.0, le=60.0, description="Seconds between two looks at an import")
     concurrency: int = Field(
