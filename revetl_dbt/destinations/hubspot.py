@@ -339,7 +339,7 @@ class HubSpot(HttpDestination):
         response = self.send("GET", path)
         if response.status_code in (400, 404):
             text = f"HubSpot has no {what} `{name}`"
-            raise FatalError(text, code=what, request_id=_correlation(_json(response)))
+            raise FatalError(text, code="object", request_id=_correlation(_json(response)))
         if response.status_code != 200:
             raise self.error(response)
         return decode_json(response)
