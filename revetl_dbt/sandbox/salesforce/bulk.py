@@ -119,6 +119,10 @@ class Jobs:
             job["due"] = self._store.now() + int(self.seconds * 1000)
             with self._store.transaction():
                 self._work(job, request)
+        else:
+            header, lines = self._table(job)
+            for name in RESULTS:
+                self._write(job, name, header, lines if name == RESULTS[2] else [])
         self._save(job)
         return Response(data=_shown(job, self._store.now()))
 
@@ -150,10 +154,7 @@ class Jobs:
     # -- working on it ---------------------------------------------------------------------------
 
     def _work(self, job: dict[str, Any], request: Request) -> None:
-        data = (self._blob(job, "data") or b"").decode("utf-8-sig")
-        delimiter = DELIMITERS[job["columnDelimiter"]]
-        table = [line for line in csv.reader(io.StringIO(data, newline=""), delimiter=delimiter) if line]
-        header, lines = (table[0], table[1:]) if table else ([], [])
+        header, lines = self._table(job)
         request.records = len(lines)
         job["numberRecordsProcessed"], job["numberRecordsFailed"] = 0, 0
         allowed = self._allowed(len(lines))
@@ -174,6 +175,13 @@ class Jobs:
         self._write(job, RESULTS[1], ["sf__Id", "sf__Error", *header], worker.bad)
         job["numberRecordsProcessed"] = len(worker.good) + len(worker.bad)
         job["numberRecordsFailed"] = len(worker.bad)
+
+    def _table(self, job: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
+        """Header and rows of what was uploaded."""
+        data = (self._blob(job, "data") or b"").decode("utf-8-sig")
+        delimiter = DELIMITERS[job["columnDelimiter"]]
+        table = [line for line in csv.reader(io.StringIO(data, newline=""), delimiter=delimiter) if line]
+        return (table[0], table[1:]) if table else ([], [])
 
     def _allowed(self, rows: int) -> int:
         """How many of a job's rows are within the day's allocation of batches."""
