@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timezone
 from decimal import Decimal
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, NamedTuple
 from urllib.parse import quote
 
 import msgspec
@@ -140,13 +140,14 @@ _FIELDS = {
 """Standard attributes that can be written, by the request schemas; all others are custom."""
 
 _ONLY_ON_CREATE = frozenset({"company_id", "remote_created_at"})
-_IN_JOBS: Mapping[str, frozenset[str]] = {
-    "users": frozenset(
-        {"external_id", "email", "name", "phone", "avatar", "owner_id", "unsubscribed_from_emails", "custom_attributes"}
-    ),
-    "companies": frozenset({*_COMPANY_FIELDS, "custom_attributes"}),
+_CONTACT_UPDATES = {"external_id", "email", "name", "phone", "avatar", "owner_id", "unsubscribed_from_emails"}
+_IN_JOBS: Mapping[tuple[str, str], set[str]] = {
+    ("users", "create"): {*_CONTACT_UPDATES, "signed_up_at", "last_seen_at"},
+    ("users", "update"): _CONTACT_UPDATES,
+    ("companies", "create"): {*_COMPANY_FIELDS},
+    ("companies", "update"): {*_COMPANY_FIELDS} - _ONLY_ON_CREATE,
 }
-"""What jobs take: they ignore other names without a word."""
+"""Standard attributes that the jobs of the Preview version take."""
 
 _NO_EVENTS = "Intercom keeps events in the object `events`"
 _NO_MEMBER_UPDATE = "a membership has no fields: use `upsert`, and `on_removed: delete` to end it"
@@ -326,7 +327,7 @@ class Intercom(HttpDestination):
         if model is None:
             raise FatalError(f"Intercom does not describe an object `{object}`", code="object")
         body = decode_json(self.request("GET", "/data_attributes", params={"model": model}))
-        standard = [_standard(object, name, kind) for name, kind in _FIELDS[object].items()]
+        standard = [_standard(name, kind) for name, kind in _FIELDS[object].items()]
         custom = [_attribute(item) for item in _data(body, "name") if item.get("custom")]
         return [FieldInfo("id", "string", "ID", writable=False, unique=True), *standard, *custom]
 
@@ -465,20 +466,18 @@ class Intercom(HttpDestination):
         if operation is Operation.DELETE:
             return self._removed(change, "DELETE", f"/companies/{_segment(known)}")
         wanted = change.match.get("company_id")
-        if "remote_created_at" in change.fields and wanted is not None:
+        if "remote_created_at" in change.fields:
             # Only the request that may also create takes this field.
             return _missing(change) if self._company_of(change) is None else self._upsert_company(change)
-        fields = {name: value for name, value in change.fields.items() if name not in _ONLY_ON_CREATE}
-        body = self._ask(
-            "PUT", f"/companies/{_segment(known)}", json=_record("companies", fields), absent=Status.MISSING
-        )
+        record = _record("companies", change.fields)
+        body = self._ask("PUT", f"/companies/{_segment(known)}", json=record, absent=Status.MISSING)
         if wanted is not None and body.get("company_id") not in (None, wanted):
             raise _Refused(0, "company_id", "Intercom cannot change a `company_id`", Status.MISSING)
         return Outcome(change.seq, Status.UPDATED, _id(body))
 
     def _upsert_company(self, change: Change) -> Outcome:
         if "company_id" not in change.match:
-            raise FatalError("Intercom matches companies by `company_id` in an upsert, not by `id`", code="match")
+            raise FatalError("Intercom needs `company_id` in `match` for this, not its own `id`", code="match")
         record = _record("companies", {**change.match, **change.fields})
         known = _id(self._ask("POST", "/companies", json=record))
         return Outcome(change.seq, Status.UPDATED if known == change.id else Status.ACCEPTED, known)
@@ -516,7 +515,7 @@ class Intercom(HttpDestination):
             member = _split(change.id) if change.id is not None else self._members(object_name, change, Status.MISSING)
             return self._removed(change, "DELETE", "/contacts/{}/{}/{}".format(*map(_segment, member)))
         contact, kind, other = self._members(object_name, change)
-        self._ask("POST", f"/contacts/{_segment(contact)}/{kind}", json={"id": other})
+        _id(self._ask("POST", f"/contacts/{_segment(contact)}/{kind}", json={"id": other}))
         identity = f"{contact}:{kind}:{other}"
         if change.id is not None and change.id != identity:
             self._leave(change.id)
@@ -583,48 +582,18 @@ class Intercom(HttpDestination):
     # -- jobs of the Preview version -------------------------------------------------------------
 
     def submit(self, batch: Batch, started: Callable[[str], None]) -> None:
-        jobs = []
-        for action in ("create", "update"):
-            items = [item for change in batch.changes for item in self._items(batch, change, action)]
-            if items:
-                method = "POST" if action == "create" else "PUT"
-                jobs.append(f"{action}={self._submitted(method, batch.object, items)}")
+        tasks: dict[str, list[Mapping[str, Any]]] = {}
+        for change in batch.changes:
+            task = _task(batch, change)
+            if task is not None:
+                tasks.setdefault(task.action, []).append(task.item)
+        jobs = [f"{action}={self._begun(batch.object, action, items)}" for action, items in tasks.items()]
         started(",".join(jobs))
 
-    def _submitted(self, method: str, object_name: str, items: Sequence[Mapping[str, Any]]) -> str:
-        plural = "contacts" if object_name in _ROLES else object_name
-        body = {plural: items}
-        response = self.request(method, f"/{plural}/bulk", json=body, headers={"Intercom-Version": PREVIEW})
-        return _id(decode_json(response))
-
-    def _items(self, batch: Batch, change: Change, action: str) -> list[dict[str, Any]]:
-        """The item of a change in the job for an action; none where it is in another job, or in none."""
-        if self._action(batch, change) != action:
-            return []
-        return [self._item(batch, change, action)]
-
-    def _item(self, batch: Batch, change: Change, action: str) -> dict[str, Any]:
-        fields = {name: value for name, value in {**change.match, **change.fields}.items() if name != "id"}
-        if action == "create":
-            record = _record(batch.object, fields)
-            return _filled(record if batch.object == "companies" else {"role": "user", **record})
-        if batch.object == "companies":
-            fields = {name: value for name, value in fields.items() if name not in _ONLY_ON_CREATE}
-        return {"id": change.id, **_record(batch.object, fields)}
-
-    def _action(self, batch: Batch, change: Change) -> str | None:
-        """Which job a change is in: `create`, `update`, or none where only a request of its own can carry it."""
-        creates = batch.operation is Operation.UPSERT and (batch.object == "companies" or change.id is None)
-        if not creates and change.id is None:
-            return None
-        record = _record(batch.object, {**change.match, **change.fields})
-        unfit = set(record) - _IN_JOBS[batch.object] - {"id"}
-        clears = any(value is None for value in record.values())
-        if unfit or (clears and (not creates or batch.object == "companies")) or (creates and "id" in change.match):
-            return None
-        if not creates and "remote_created_at" in change.fields:
-            return None
-        return "create" if creates else "update"
+    def _begun(self, object_name: str, action: str, items: Sequence[Mapping[str, Any]]) -> str:
+        plural, method = _plural(object_name), "POST" if action == "create" else "PUT"
+        preview = {"Intercom-Version": PREVIEW}
+        return _id(decode_json(self.request(method, f"/{plural}/bulk", json={plural: items}, headers=preview)))
 
     def poll(self, batch: Batch, job: str) -> Iterable[Outcome] | Pending:
         states = {
@@ -636,7 +605,8 @@ class Intercom(HttpDestination):
         done: list[Change] = []
         outcomes: list[Outcome] = []
         for change in batch.changes:
-            if states.get(self._action(batch, change) or "") == "completed":
+            task = _task(batch, change)
+            if task is not None and states.get(task.action) == "completed":
                 done.append(change)
             else:
                 # A job does not say which of its records failed: they are sent one by one, which tells why.
@@ -644,8 +614,7 @@ class Intercom(HttpDestination):
         return outcomes + self._confirmed(batch, done)
 
     def _state(self, object_name: str, job: str) -> str:
-        plural = "contacts" if object_name in _ROLES else object_name
-        path = f"/{plural}/bulk/{_segment(job)}"
+        path = f"/{_plural(object_name)}/bulk/{_segment(job)}"
         response = self.send("GET", path, headers={"Intercom-Version": PREVIEW})
         if response.status_code == 404:
             return "forgotten"
@@ -778,6 +747,43 @@ def _record(object_name: str, fields: Mapping[str, Any]) -> dict[str, Any]:
     return {**record, **({"custom_attributes": custom} if custom else {})}
 
 
+class _Task(NamedTuple):
+    """What a job does with a record: `create` (companies: or update), or `update`."""
+
+    action: str
+    item: dict[str, Any]
+
+
+def _task(batch: Batch, change: Change) -> _Task | None:
+    """The task of a change; None where only a request of its own can carry it.
+
+    Jobs ignore names that they do not list, without a word, and say nothing of null.
+    """
+    fields = {**change.match, **change.fields}
+    action = "update"
+    if batch.operation is Operation.UPSERT and (batch.object == "companies" or change.id is None):
+        action = "create"
+    elif change.id is None:
+        return None
+    elif batch.object == "companies":
+        fields.pop("company_id", None)
+    if action == "update":
+        fields.pop("id", None)
+    record = _record(batch.object, fields)
+    if batch.object in _ROLES and action == "create":
+        record = _filled(record)
+    custom = {"custom_attributes"}
+    if set(record) - _IN_JOBS[batch.object, action] - custom or None in record.values() or "id" in fields:
+        return None
+    named = {"id": change.id} if action == "update" else {"role": "user"} if batch.object in _ROLES else {}
+    return _Task(action, {**named, **record})
+
+
+def _plural(object_name: str) -> str:
+    """An object's name in paths."""
+    return "contacts" if object_name in _ROLES else object_name
+
+
 def _filled(record: Mapping[str, Any]) -> dict[str, Any]:
     """A new record without its nulls: there is nothing to clear."""
     filled = {}
@@ -886,9 +892,8 @@ _CREATED_AS: Mapping[ColumnType, str] = {
 }
 
 
-def _standard(object_name: str, name: str, kind: str) -> FieldInfo:
-    unique = name in _UNIQUE and not (object_name == "leads" and name == "external_id")
-    return FieldInfo(name, kind, unique=unique)
+def _standard(name: str, kind: str) -> FieldInfo:
+    return FieldInfo(name, kind, unique=name in _UNIQUE, writable=name != "company_id")
 
 
 def _attribute(item: Mapping[str, Any]) -> FieldInfo:

@@ -312,12 +312,19 @@ def _strict(value: Any, parent: str = "") -> Any:
     if isinstance(value.get("$ref"), str):
         ref = {"$ref": _HERE + value["$ref"]} if value["$ref"].startswith("#") else value
         return {"anyOf": [{"type": "null"}, ref]} if value.get("nullable") is True else ref
-    made = {key: _strict(item, "" if parent == "properties" else key) for key, item in value.items()}
+    made = {key: _strict(item, _role(key, value, parent)) for key, item in value.items()}
     if parent == "properties" or not isinstance(made.get("properties", {}), Mapping):
         return made
     if made.pop("nullable", False) is True:
         made = _or_null(made)
     return _closed(made, parent) if "properties" in made else made
+
+
+def _role(key: str, value: Mapping[str, Any], parent: str) -> str:
+    """What a part of a document is there for; alternatives beside `properties` only add to them, as `allOf` does."""
+    if parent == "properties":
+        return ""
+    return "allOf" if key in ("oneOf", "anyOf") and "properties" in value else key
 
 
 def _or_null(schema: dict[str, Any]) -> dict[str, Any]:

@@ -22,6 +22,11 @@ PERSON: dict[str, Any] = {
         "seats": {"type": "integer", "minimum": 0, "exclusiveMinimum": True},
         "boss": {"$ref": "#/components/schemas/Ref", "nullable": True},
         "extra": {"type": "object", "additionalProperties": {"type": "string"}},
+        "size": {
+            "type": "object",
+            "properties": {"kind": {"type": "string"}},
+            "oneOf": [{"properties": {"wide": {"type": "integer"}}, "required": ["wide"]}, {"title": "other"}],
+        },
     },
 }
 OPENAPI: dict[str, Any] = {
@@ -115,6 +120,8 @@ def deviations(document: dict[str, Any], sent: Sent) -> list[str]:
     ("person", "expected"),
     [
         ({"email": "a@b.example", "name": None, "plan": None, "boss": None, "seats": 1, "extra": {"a": "b"}}, []),
+        ({"email": "a", "size": {"kind": "x"}}, []),
+        ({"email": "a", "size": {"kind": 1}}, ["body.size.kind must be string, not integer"]),
         ({"name": "Ada"}, ["body: 'email' is required"]),
         ({"email": None}, ["body.email must be string, not null"]),
         ({"email": "a", "mail": "b"}, ["body.mail is not described"]),
