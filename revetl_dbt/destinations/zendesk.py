@@ -323,7 +323,7 @@ class Zendesk(HttpDestination):
         response = self.send("POST", path, json={one: {"key": key, "title": title, "type": _CREATED[column]}})
         if response.status_code in (404, 422):
             raise FatalError(f"field `{name}`: {_reason(response)[0]}", code="field")
-        if not response.ok:
+        if not _accepted(response):
             raise self.error(response)
         body = decode_json(response)
         info = _custom_field(kind, body.get(one) or {}) if isinstance(body, Mapping) else None
@@ -340,7 +340,7 @@ class Zendesk(HttpDestination):
             response = self.send("GET", path, params=params)
             if response.status_code == 404:
                 raise FatalError(f"Zendesk has no object `{object_name}`", code="object")
-            if not response.ok:
+            if not _accepted(response):
                 raise self.error(response)
             body = decode_json(response)
             yield from _listed(body, key)
@@ -490,7 +490,7 @@ class Zendesk(HttpDestination):
 
     def _refused(self, change: Change, response: requests.Response) -> Outcome | None:
         """What a refusal means for the record; None for a success. Raises what is not about the record."""
-        if response.ok:
+        if _accepted(response):
             return None
         if response.status_code == 404:
             return _missing(change)
@@ -592,7 +592,7 @@ class Zendesk(HttpDestination):
         removing = operation is Operation.DELETE
         tags = [str(change.match["tag"]) for change in group]
         response = self.send("DELETE" if removing else "PUT", path, json={"tags": tags})
-        if response.ok and response.status_code != 204:
+        if _accepted(response) and response.status_code != 204:
             body = decode_json(response)
             if not isinstance(body, Mapping) or not isinstance(body.get("tags"), list):
                 raise UnknownOutcomeError(f"{response.status_code} without the tags of the record", code="empty")
@@ -620,7 +620,7 @@ class Zendesk(HttpDestination):
                     first = self._one(batch, batch.changes[0])
                     self._imports = False
                     return self._one_by_one(first)
-                if not response.ok:
+                if not _accepted(response):
                     raise self.error(response)
                 begun.append((_job_id(response), call.positions))
             except DestinationError:
@@ -702,7 +702,7 @@ class Zendesk(HttpDestination):
         response = self.send("GET", f"/api/v2/job_statuses/{quote(name, safe='')}")
         if response.status_code == 404:
             return "Zendesk does not know this job any more: it forgets jobs after a day"
-        if not response.ok:
+        if not _accepted(response):
             raise self.error(response)
         body = decode_json(response)
         status = body.get("job_status") if isinstance(body, Mapping) else None
@@ -795,7 +795,7 @@ class Zendesk(HttpDestination):
             if response.status_code in (400, 401):
                 message, code = _reason(response)
                 raise UnauthorizedError(f"Zendesk refuses the OAuth client: {message or response.reason}", code=code)
-            if not response.ok:
+            if not _accepted(response):
                 raise self.error(response)
             body = decode_json(response)
         except UnknownOutcomeError as error:
@@ -954,6 +954,10 @@ _EXPECTED = {
 }
 _PASSING_CODES = frozenset({"Conflict", "DatabaseConflict", "TooManyRequests", "InternalServerError", "Timeout"})
 _PASSING = re.compile(r"\b(timed? ?out|deadlock|lock wait|exceeded the rate limit|try again later)\b", re.IGNORECASE)
+
+
+def _accepted(response: requests.Response) -> bool:
+    return 200 <= response.status_code < 300
 
 
 def _job_id(response: requests.Response) -> str:
