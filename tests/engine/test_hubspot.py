@@ -1,0 +1,136 @@
+"""The HubSpot connector behind the engine: associations by lookup, lists, events, erasing, created properties."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from revetl_dbt.destinations.hubspot import HubSpot, HubSpotConfig
+from revetl_dbt.engine.link import open_links
+from revetl_dbt.engine.result import RunOptions, SyncResult
+from revetl_dbt.engine.run import Run
+from revetl_dbt.sandbox import Sandbox
+from revetl_dbt.sandbox.hubspot import HubSpot as StandIn
+from revetl_dbt.spec.destinations import Output
+
+from .harness import EAGER, Listener, Warehouse, accounted
+
+SETUP = """
+lists: [{listId: 12, name: Trials, objectTypeId: 0-1, processingType: MANUAL}]
+events:
+- {name: login, label: In, fullyQualifiedName: pe1_login, propertyDefinitions: [{name: plan, label: P, type: string}]}
+properties: {companies: [{name: ref, label: Ref, type: string, fieldType: text, hasUniqueValue: true}]}
+"""
+
+
+class Crm:
+    """Runs syncs of a warehouse against a HubSpot of one's own."""
+
+    def __init__(self, sandbox: Sandbox, warehouse: Warehouse, folder: Path) -> None:
+        self.hub = cast("StandIn", sandbox.vendor("hubspot"))
+        self._warehouse = warehouse
+        self._folder = folder
+        config = HubSpotConfig(type="hubspot", base_url=sandbox.url("hubspot"), access_token=sandbox.token("hubspot"))
+        self._output = Output("crm", "dev", HubSpot, config, Path("destinations.yml"), 1)
+
+    def run(self, *syncs: tuple[str, dict[str, Any]]) -> list[SyncResult]:
+        made = [
+            self._warehouse.sync(name, spec.get("model", name), destination="crm", **_without_model(spec))
+            for name, spec in syncs
+        ]
+        options, stop = RunOptions(retry=EAGER, journal_dir=self._folder / "journal"), threading.Event()
+        with open_links({"crm": self._output}, self._warehouse.store, self._folder / "sandbox", stop) as links:
+            results = list(Run(self._warehouse.store, links, options, Listener(), stop).execute(made, {}))
+        for result in results:
+            accounted(result)
+        return results
+
+    def people(self, *rows: dict[str, str]) -> None:
+        columns = {"email": "varchar", "company": "varchar", "seats": "integer"}
+        self._warehouse.table("people", columns, [{key: f"'{value}'" for key, value in row.items()} for row in rows])
+
+    def companies_of(self, address: str) -> list[str]:
+        contacts, companies = self.hub.hub.kind("contacts"), self.hub.hub.kind("companies")
+        (known,) = self.hub.store.owners("hubspot", "contacts", "email", [address]).values()
+        held = self.hub.associations.held(contacts, companies, [known])[known]
+        return sorted(record.properties["ref"] for record in self.hub.store.read("hubspot", "companies", held).values())
+
+
+def _without_model(spec: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in spec.items() if key != "model"}
+
+
+@pytest.fixture
+def crm(warehouse: Warehouse, tmp_path: Path) -> Iterator[Crm]:
+    setup = tmp_path / "hubspot.yml"
+    setup.write_text(SETUP)
+    with Sandbox(tmp_path / "vendors", ["hubspot"], setup={"hubspot": setup}) as running:
+        yield Crm(running, warehouse, tmp_path)
+
+
+FIRMS = "firms", {"object": "companies", "match": {"ref": "ref"}, "fields": {"name": {"column": "name"}}}
+PEOPLE = {"model": "people", "object": "contacts", "match": {"email": "email"}}
+
+
+def test_a_contact_goes_with_the_company_that_is_looked_up(crm: Crm, warehouse: Warehouse) -> None:
+    lookup = {"lookup": {"object": "companies", "match": {"ref": "company"}}}
+    people = "people", {**PEOPLE, "fields": {"associations.companies": lookup}}
+    warehouse.table("firms", {"ref": "varchar", "name": "varchar"}, [{"ref": f"'{n}'", "name": f"'{n}'"} for n in "ab"])
+    crm.people(
+        {"email": "ada@x.test", "company": "a"}, {"email": "bob@x.test", "company": "z"}, {"email": "eve@x.test"}
+    )
+    firms, contacts = sorted(crm.run(people, FIRMS), key=lambda result: result.sync.name)
+    assert (firms.status, contacts.status, contacts.totals.accepted) == ("success", "partial", 2)
+    assert dict(contacts.totals.reasons) == {"lookup_missing": 1}
+    assert crm.companies_of("ada@x.test") == ["a"]
+    crm.people(
+        {"email": "ada@x.test", "company": "b"}, {"email": "bob@x.test", "company": "b"}, {"email": "eve@x.test"}
+    )
+    assert crm.run(people)[0].totals.accepted == 2
+    assert (crm.companies_of("ada@x.test"), crm.companies_of("bob@x.test")) == (["b"], ["b"])
+    crm.people({"email": "ada@x.test"}, {"email": "bob@x.test", "company": "b"}, {"email": "eve@x.test"})
+    assert crm.run(people)[0].totals.updated == 1
+    assert crm.companies_of("ada@x.test") == []
+
+
+def test_who_is_on_a_list_follows_the_rows(crm: Crm) -> None:
+    people, trials = ("people", PEOPLE), ("trials", {**PEOPLE, "object": "lists/12", "on_removed": "delete"})
+    crm.people({"email": "ada@x.test"}, {"email": "bob@x.test"})
+    crm.run(people)
+    assert crm.run(trials)[0].totals.created == 2
+    crm.people({"email": "bob@x.test"}, {"email": "nobody@x.test"})
+    result = crm.run(trials)[0]
+    assert (result.totals.deleted, result.totals.rejected, len(crm.hub.lists.members("12"))) == (1, 1, 1)
+
+
+def test_events_are_sent_once(crm: Crm, warehouse: Warehouse) -> None:
+    spec = {"object": "events/pe1_login", "mode": "append", "key": ("id",)}
+    fields = {"email": {"column": "email"}, "occurredAt": {"column": "at"}, "plan": {"value": "pro"}}
+    columns = {"id": "integer", "email": "varchar", "at": "timestamp"}
+    rows = [{"id": str(n), "email": "'ada@x.test'", "at": f"timestamp '2026-01-0{n} 10:00:00'"} for n in range(1, 4)]
+    for count, accepted in ((2, 2), (3, 1)):
+        warehouse.table("logins", columns, rows[:count])
+        assert crm.run(("logins", {**spec, "fields": fields}))[0].totals.accepted == accepted
+    occurred = [record.properties["occurredAt"] for record in crm.hub.store.scan("hubspot", "event:pe1_login")]
+    assert occurred == [f"2026-01-0{n}T10:00:00.000Z" for n in range(1, 4)]
+
+
+def test_rows_of_an_erasing_sync_are_erased(crm: Crm) -> None:
+    crm.people({"email": "ada@x.test"}, {"email": "bob@x.test"})
+    crm.run(("people", PEOPLE))
+    crm.people({"email": "ADA@x.test"}, {"email": "nobody@x.test"})
+    assert crm.run(("erased", {**PEOPLE, "mode": "erase"}))[0].totals.done == 2
+    held = [record.properties["email"] for record in crm.hub.store.scan("hubspot", "contacts", archived=None)]
+    assert held == ["bob@x.test"]
+
+
+def test_a_property_is_created_for_its_column(crm: Crm) -> None:
+    crm.people({"email": "ada@x.test", "seats": "3"})
+    spec = {**PEOPLE, "create_fields": True, "fields": {"paid_seats": {"column": "seats"}}}
+    assert crm.run(("people", spec))[0].totals.accepted == 1
+    made = crm.hub.hub.property(crm.hub.hub.kind("contacts"), "paid_seats")
+    assert (made.type, made.group) == ("number", "revetl")
