@@ -75,6 +75,7 @@ BATCH = 100
 TICKET_BULK_FROM = 500  # single requests carry an idempotency key, which jobs do not
 _JOBS_WAIT = 15.0  # seconds until one of 30 jobs is likely to have ended
 _EACH_AT_ONCE = 20  # requests between two answers of poll()
+_URL = 4000  # bytes of values in one URL
 _LEEWAY = 60.0  # seconds before its end that an access token is renewed
 
 
@@ -378,15 +379,15 @@ class Zendesk(HttpDestination):
         texts = [str(value) for value in values if match != "id" or _ID.fullmatch(str(value))]
         # Values are told apart by commas there.
         together = [text for text in texts if many and "," not in text]
-        if together:
-            path = kind.path if kind.own else f"{kind.path}/show_many"
-            name = f"filter[{many}]" if kind.own else str(many)
-            more = {"page[size]": BATCH} if kind.own else {}
-            yield from self._list(path, {name: ",".join(together), **more}, kind.many)
+        path = kind.path if kind.own else f"{kind.path}/show_many"
+        name = f"filter[{many}]" if kind.own else str(many)
+        more = {"page[size]": BATCH} if kind.own else {}
+        for some in _short(together):
+            yield from self._list(path, {name: ",".join(some), **more}, kind.many)
         for text in texts:
             if text not in together and not kind.own:
                 path = kind.path if kind.name == "tickets" else f"{kind.path}/search"
-                asked = {"query": f'email:"{text}"'} if match == "email" else {match: text}
+                asked = {"query": 'email:"{}"'.format(text.replace('"', ""))} if match == "email" else {match: text}
                 yield from self._list(path, asked, kind.many)
 
     def _list(self, path: str, params: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
@@ -401,14 +402,14 @@ class Zendesk(HttpDestination):
         """Record ids by `seq`, of those that exist as far as is known: from the ledger, the match value or Zendesk."""
         known = {change.seq: change.id or change.match.get("id") for change in changes}
         ids = {seq: str(known) for seq, known in known.items() if known and _ID.fullmatch(str(known))}
-        asked: dict[str, dict[str, list[int]]] = {}
-        for change in changes:
-            name = next((name for name in ("external_id", "email") if change.match.get(name)), None)
-            if name is not None and not known[change.seq]:
-                asked.setdefault(name, {}).setdefault(str(change.match[name]), []).append(change.seq)
-        for name, seqs in asked.items():
-            for found in self.read(object_name, name, list(seqs), ()):
-                ids.update(dict.fromkeys(seqs[str(found.match)], found.id))
+        for name in ("external_id", "email"):
+            fold = str if _OWN.fullmatch(object_name) else _folded
+            asked: dict[str, list[int]] = {}
+            for change in changes:
+                if change.match.get(name) and not known[change.seq]:
+                    asked.setdefault(fold(change.match[name]), []).append(change.seq)
+            for found in self.read(object_name, name, list(asked), ()):
+                ids.update(dict.fromkeys(asked[found.match], found.id))
         return ids
 
     # -- one at a time -------------------------------------------------------------------------------
@@ -998,6 +999,18 @@ def _folded(value: Any) -> str:
 
 def _without_none(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
+
+
+def _short(texts: Sequence[str]) -> Iterator[Sequence[str]]:
+    """The texts in parts that fit into a URL."""
+    start = 0
+    while start < len(texts):
+        end, length = start, 0
+        while end < len(texts) and (end == start or length + len(texts[end]) < _URL):
+            length += len(quote(texts[end], safe="")) + 3
+            end += 1
+        yield texts[start:end]
+        start = end
 
 
 def _listed(body: Any, key: str) -> list[Mapping[str, Any]]:

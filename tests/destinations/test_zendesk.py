@@ -1007,6 +1007,18 @@ class TestRead:
         (found,) = desk.zendesk.read("tickets", "external_id", ["t"], ["custom_fields.360", "priority"])
         assert found.fields == {"custom_fields.360": "renewal", "priority": "high"}
 
+    def test_long_values_are_asked_for_in_parts(self, desk: Desk) -> None:
+        keys = [f"{n}-{'x' * 200}" for n in range(30)]
+        finished(desk.zendesk, batch("users", "upsert", *users(*keys)))
+        desk.sent()
+        assert len(list(desk.zendesk.read("users", "external_id", keys, []))) == 30
+        assert desk.sent() == [("GET", "/users/show_many")] * 2
+
+    def test_values_that_differ_in_case_are_one(self, desk: Desk) -> None:
+        known = desk.user("a")
+        changes = [Change(n, (n,), {"external_id": key, "tag": "x"}, {}) for n, key in enumerate("aA")]
+        assert {o.id for o in desk.write("user_tags", "upsert", *changes).values()} == {known}
+
     def test_what_was_deleted_is_not_found(self, desk: Desk) -> None:
         desk.user("a")
         desk.write("users", "delete", users("a")[0])
