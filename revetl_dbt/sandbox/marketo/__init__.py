@@ -21,7 +21,7 @@ from revetl_dbt.sandbox.marketo.leads import Leads
 from revetl_dbt.sandbox.marketo.limits import Limits
 from revetl_dbt.sandbox.marketo.members import Members
 from revetl_dbt.sandbox.marketo.objects import Objects
-from revetl_dbt.sandbox.marketo.reading import MAX_BODY, body, check_size, records
+from revetl_dbt.sandbox.marketo.reading import MAX_BODY, body, check_size, method, records
 from revetl_dbt.sandbox.marketo.values import moment_text
 from revetl_dbt.sandbox.messages import Request, Response, Router
 from revetl_dbt.sandbox.store import Store
@@ -105,14 +105,12 @@ class Marketo(Vendor):
     def _answer(self, request: Request) -> Response:
         if "//" in request.path:
             raise ApiError("610", "Requested resource not found")
-        method = request.method
-        if method == "POST" and (request.first("_method") or "").upper() == "GET":
-            request.method = "GET"
+        sent, request.method = request.method, method(request)
         handler = self._router.find(request)
-        request.method = method
+        request.method = sent
         if not callable(handler):
             raise (
-                ApiError("605", f"HTTP Method '{method}' not supported")
+                ApiError("605", f"HTTP Method '{sent}' not supported")
                 if handler
                 else ApiError("610", "Requested resource not found")
             )

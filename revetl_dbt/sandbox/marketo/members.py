@@ -10,7 +10,7 @@ from revetl_dbt.sandbox.marketo.account import VENDOR, Account
 from revetl_dbt.sandbox.marketo.errors import ApiError, RowError, success
 from revetl_dbt.sandbox.marketo.leads import refuse_whole
 from revetl_dbt.sandbox.marketo.query import by_filter, paged, shown
-from revetl_dbt.sandbox.marketo.reading import body, lead_ids, records
+from revetl_dbt.sandbox.marketo.reading import body, lead_ids, listed, query, records
 from revetl_dbt.sandbox.marketo.schema import Field
 from revetl_dbt.sandbox.marketo.values import kept, millis, moment_text
 from revetl_dbt.sandbox.messages import Request, Response
@@ -70,9 +70,12 @@ class Members:
         leads = self._account.read("leads", [member.id for member in members])
         kind = self._account.kind("leads")
         assert kind is not None
-        names = request.listed("fields") or ["email", "updatedAt", "createdAt", "lastName", "firstName"]
+        asked = query(request)
+        names = listed(asked, "fields") or ["email", "updatedAt", "createdAt", "lastName", "firstName"]
         rows = [shown(kind, lead, names) for lead in leads.values()]
-        return paged(rows, int(request.first("batchSize") or 300), request.first("nextPageToken"))
+        return paged(
+            rows, int((asked.get("batchSize") or ["300"])[0]), next(iter(asked.get("nextPageToken", ())), None)
+        )
 
     def _list(self, request: Request) -> str:
         return f"lists/{self._account.defined('list', request.params['list'])['id']}"

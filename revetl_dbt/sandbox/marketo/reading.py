@@ -59,10 +59,16 @@ def choice(given: Mapping[str, Any], name: str, allowed: Sequence[str]) -> str:
 
 def query(request: Request) -> dict[str, list[str]]:
     """The parameters of a query; those of a POST with `_method=GET` stand in its form."""
-    if request.method == "POST":
+    if "form-urlencoded" in request.headers.get("content-type", ""):
         form = parse_qs(request.body.decode("utf-8", "replace"), keep_blank_values=True)
         return {**request.query, **form}
     return dict(request.query)
+
+
+def method(request: Request) -> str:
+    """What a request is: a POST may say that it is a GET."""
+    asked = query(request).get("_method", [""])[0].upper()
+    return "GET" if request.method == "POST" and asked == "GET" else request.method
 
 
 def listed(parameters: Mapping[str, Sequence[str]], name: str) -> list[str]:
