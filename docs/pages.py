@@ -25,6 +25,7 @@ LIVE = {
     "hubspot": {},
     "salesforce": {},
     "marketo": {},
+    "stripe": {},
 }
 """What an output of each built-in type needs to be asked for its objects."""
 
@@ -190,7 +191,9 @@ def overview() -> str:
     for kind in LIVE:
         item = _connector(kind)
         doc = inspect.cleandoc(item.__doc__ or "").splitlines()[0].rstrip(".")
-        shown = "any, as declared" if kind == "http" else ", ".join(code(x.name) for x in item.objects()) + ", custom"
+        opened = [", custom"] if type(item).object_type is not Destination.object_type else []
+        listed = ", ".join(code(x.name) for x in item.objects()) + "".join(opened)
+        shown = "any, as declared" if kind == "http" else listed
         operations = {operation for found in item.objects() for operation in found.operations}
         can = "any, as declared" if kind == "http" else ", ".join(code(x.value) for x in Operation if x in operations)
         rows.append((f"[`{kind}`]({{docs}}reference/destinations/{kind}.md)", doc, shown, can))

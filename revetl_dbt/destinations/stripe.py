@@ -126,7 +126,10 @@ class StripeConfig(DestinationConfig):
 
 _ONE = Limits(1)
 _NO_EVENTS = "Stripe keeps records here, not events: use `create` or `upsert`"
-_NO_ERASE = "Stripe removes personal data by redaction jobs, which a person starts in the Dashboard: use `delete`"
+_NO_ERASE = (
+    "Stripe removes personal data by redaction jobs (a public preview), which take a customer's payments and invoices "
+    "along and cannot be undone: start them by hand. `delete` removes a customer, `archive` a product or price"
+)
 _OPERATIONS: Mapping[str, Sequence[Operation]] = {
     "customers": (Operation.UPSERT, Operation.UPDATE, Operation.CREATE, Operation.DELETE),
     "products": (Operation.UPSERT, Operation.UPDATE, Operation.CREATE, Operation.ARCHIVE, Operation.DELETE),
@@ -141,11 +144,11 @@ _UNSUPPORTED: Mapping[str, Mapping[Operation, str]] = {
         Operation.APPEND: _NO_EVENTS,
         Operation.ERASE: _NO_ERASE,
     },
-    "products": {Operation.APPEND: _NO_EVENTS, Operation.ERASE: "Products hold no personal data: use `archive`"},
+    "products": {Operation.APPEND: _NO_EVENTS, Operation.ERASE: _NO_ERASE},
     "prices": {
         Operation.DELETE: "Stripe cannot delete prices: use `archive`, which makes them inactive",
         Operation.APPEND: _NO_EVENTS,
-        Operation.ERASE: "Prices hold no personal data: use `archive`",
+        Operation.ERASE: _NO_ERASE,
     },
 }
 
