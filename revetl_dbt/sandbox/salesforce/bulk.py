@@ -130,7 +130,7 @@ class Jobs:
         """GET /jobs/ingest/{id}."""
         return Response(data=_shown(self._job(request), self._store.now()))
 
-    def list(self, _: Request) -> Response:
+    def all(self, _: Request) -> Response:
         """GET /jobs/ingest."""
         jobs = self._store.definitions(VENDOR, "job").values()
         shown = [_shown(job, self._store.now()) for job in jobs if not job.get("deleted")]

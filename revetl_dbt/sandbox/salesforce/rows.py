@@ -27,7 +27,7 @@ class SingleRows:
 
     # -- describe --------------------------------------------------------------------------------
 
-    def list(self, request: Request) -> Response:
+    def all(self, request: Request) -> Response:
         """GET /sobjects."""
         shown = [self._about(kind, request) for kind in self._org.kinds()]
         return Response(data={"encoding": "UTF-8", "maxBatchSize": 200, "sobjects": shown})
