@@ -177,24 +177,12 @@ def _kind(name: str) -> _Kind | None:
 # -- what can be done --------------------------------------------------------------------------------
 
 _ONE = Limits(1)
-_RECORDS = "Zendesk keeps records there, not events: use `create` or `upsert`"
-_THERE_OR_NOT = "A record has it or not, and nothing else is kept there: use `upsert`"
-_FOR_GOOD = "Zendesk's `delete` is for good here: use `delete`"
-_NO_ARCHIVE = "Zendesk archives nothing there: use `delete`, or map a field that says so"
-_UNSUPPORTED: Mapping[str, Mapping[Operation, str]] = {
-    "users": {
-        Operation.ARCHIVE: "Zendesk has no archive for users: use `delete`, or map `suspended`",
-        Operation.APPEND: _RECORDS,
-    },
-    "tickets": {
-        Operation.ARCHIVE: "Zendesk archives closed tickets by itself: use `delete`, which agents can undo for 30 days",
-        Operation.ERASE: "Zendesk erases deleted tickets by itself after 30 days: use `delete`",
-    },
-    "records": {Operation.ARCHIVE: _NO_ARCHIVE, Operation.ERASE: _FOR_GOOD, Operation.APPEND: _RECORDS},
-    "pairs": {
-        **dict.fromkeys((Operation.UPDATE, Operation.CREATE, Operation.APPEND), _THERE_OR_NOT),
-        **dict.fromkeys((Operation.ARCHIVE, Operation.ERASE), _FOR_GOOD),
-    },
+_UNSUPPORTED: Mapping[Operation, str] = {
+    Operation.UPDATE: "Memberships and tags are there or not: use `upsert`",
+    Operation.CREATE: "Memberships and tags are there or not: use `upsert`",
+    Operation.APPEND: "Of what Zendesk keeps only tickets are events: use `upsert`, or `append` tickets",
+    Operation.ARCHIVE: "Zendesk has no archive: use `delete`, or map a field that says so, such as `suspended`",
+    Operation.ERASE: "Zendesk erases users only: use `delete`, which agents can undo for tickets, for 30 days",
 }
 _REPEATABLE = frozenset({Operation.UPSERT, Operation.UPDATE, Operation.DELETE, Operation.ERASE})
 
@@ -205,20 +193,21 @@ _IN_JOBS: Mapping[str, Sequence[Operation]] = {"tickets": (Operation.UPDATE, Ope
 
 def _records(name: str, bulk_from: int) -> ObjectType:
     more = {"users": (Operation.ERASE,), "tickets": (Operation.APPEND,)}.get(name, ())
+    operations = (*_WRITING, *more)
     jobs = dict.fromkeys(_IN_JOBS.get(name, _WRITING), Bulk(Limits(BATCH), bulk_from))
     if name == "tickets":
         jobs[Operation.CREATE] = Bulk(Limits(BATCH), TICKET_BULK_FROM)
     return ObjectType(
         name=name,
-        operations=dict.fromkeys((*_WRITING, *more), _ONE),
-        idempotent=_REPEATABLE & {*_WRITING, *more},
+        operations=dict.fromkeys(operations, _ONE),
+        idempotent=_REPEATABLE & set(operations),
         match_fields=("external_id", "email", "id") if name == "users" else ("external_id", "id"),
         match_ignores_case=name in _KINDS,
         reads=True,
         described=True,
         bulk=jobs,
         creates_fields=name != "tickets",
-        unsupported=_UNSUPPORTED.get(name, _UNSUPPORTED["records"]),
+        unsupported=_others(operations),
     )
 
 
@@ -233,8 +222,12 @@ def _pairs(name: str, bulk_from: int) -> ObjectType:
         composite_match=True,
         match_ignores_case=True,
         bulk={} if tags else {Operation.UPSERT: Bulk(Limits(BATCH), bulk_from)},
-        unsupported=_UNSUPPORTED["pairs"],
+        unsupported=_others(operations),
     )
+
+
+def _others(operations: Collection[Operation]) -> dict[Operation, str]:
+    return {operation: why for operation, why in _UNSUPPORTED.items() if operation not in operations}
 
 
 _MEMBER_FIELDS = ("user_id", "organization_id", "user_external_id", "organization_external_id")
