@@ -151,7 +151,7 @@ class Salesforce(Vendor):
         self._add("POST", "/composite/sobjects", several.create)
         self._add("PATCH", "/composite/sobjects", several.update)
         self._add("DELETE", "/composite/sobjects", several.delete)
-        self._add("GET POST", "/composite/sobjects/{object}", several.read)
+        self._add("GET", "/composite/sobjects/{object}", several.read)
         self._add("PATCH", "/composite/sobjects/{object}/{field}", several.upsert)
         self._add("GET", "/sobjects", one.all)
         self._add("GET", "/sobjects/{object}", one.about)

@@ -16,7 +16,6 @@ from revetl_dbt.sandbox.salesforce.records import Manner, Mode, Records, Row, Wh
 from revetl_dbt.sandbox.salesforce.render import all_values, attributes
 
 MAX_RECORDS = 200
-MAX_READ = 2000
 
 
 class _RolledBack(Exception):  # noqa: N818 - rolls a transaction back
@@ -108,16 +107,12 @@ class Collections:
         )
 
     def read(self, request: Request) -> Response:
-        """GET or POST /composite/sobjects/{object}: records by id, null for those that are not found."""
+        """GET /composite/sobjects/{object}: records by id, null for those that are not found."""
         kind = self._org.kind(request.params["object"])
         if kind is None:
             raise not_found()
-        if request.method == "POST":
-            body = shapes.body(request)
-            ids, names = list(body.get("ids") or []), list(body.get("fields") or [])
-        else:
-            ids, names = request.listed("ids"), request.listed("fields")
-        if not names or len(ids) > MAX_READ:
+        ids, names = request.listed("ids"), request.listed("fields")
+        if not names or len(ids) > MAX_RECORDS:
             raise ApiError(400, "INVALID_QUERY_FILTER_OPERATOR", "`fields` must be given, and not too many `ids`")
         fields = self._org.fields(kind)
         unknown = [name for name in names if name.lower() not in fields]
