@@ -433,6 +433,8 @@ class HubSpot(HttpDestination):
         values: Sequence[Any],
         fields: Sequence[str],
     ) -> Iterable[Found]:
+        if not _is_record(object):
+            raise NotImplementedError(f"`{object}` cannot be read back")
         if not values:
             return []
         wanted = {_key(value): value for value in values}

@@ -32,7 +32,8 @@ class TestLists:
         assert hub.call("PUT", f"{path}/memberships/add", [ada]).json()["recordsIdsAdded"] == []
         removed = hub.call("PUT", f"{path}/memberships/remove", [bob, "9"]).json()
         assert removed == {"recordsIdsAdded": [], "recordIdsRemoved": [bob], "recordIdsMissing": ["9"]}
-        assert hub.get(f"{path}/memberships").json()["results"] == [{"recordId": ada}]
+        assert [item["recordId"] for item in hub.get(f"{path}/memberships").json()["results"]] == [ada]
+        assert hub.get(f"{base}/records/0-1/{bob}/memberships").json()["total"] == 0
         assert hub.call("PUT", f"{path}/memberships/add", [bob]).json()["recordsIdsAdded"] == [bob]
 
     def test_filters_decide_on_a_dynamic_list(self, hub: Hub) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from html.parser import HTMLParser
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import requests
 
 from revetl_dbt.sandbox import Sandbox
+from revetl_dbt.sandbox.hubspot import HubSpot
 from revetl_dbt.sandbox.markup import Markup, element
 from revetl_dbt.sandbox.page import avatar
 
@@ -73,6 +74,28 @@ def test_looking_at_pages_is_not_logged(sandbox: Sandbox) -> None:
     read(sandbox.base_url)
     read(sandbox.base_url + "/pages/hubspot/contacts")
     assert sandbox.requests() == []
+
+
+def test_what_belongs_to_a_contact(hub: Hub) -> None:
+    stand_in = cast("HubSpot", hub.sandbox.vendor("hubspot"))
+    ada, acme = hub.create(email="ada@example.com", firstname="Ada"), hub.create("companies", name=EVIL)
+    spec = {"associationCategory": "HUBSPOT_DEFINED", "associationTypeId": 1}
+    pair = {"from": {"id": ada}, "to": {"id": acme}, "types": [spec]}
+    hub.post("/crm/v4/associations/contacts/companies/batch/create", {"inputs": [pair]})
+    trials = stand_in.lists.define({"name": "Trial accounts", "objectTypeId": "0-1", "processingType": "MANUAL"})
+    stand_in.lists.change(trials["listId"], [ada], [])
+    event = stand_in.events.define({"name": "login", "label": "Login"})["fullyQualifiedName"]
+    occurred = {"eventName": event, "objectId": ada, "occurredAt": "2026-01-02T03:04:05Z"}
+    hub.post("/events/v3/send", {**occurred, "properties": {"hs_city": "London"}})
+    reader = read(f"{hub.sandbox.base_url}/pages/hubspot/contacts/{ada}")
+    page = text(reader)
+    assert "Companies Company" in page
+    assert f"{EVIL} Primary" in page
+    assert f"Lists List {trials['listId']} Trial accounts" in page
+    assert "Events 2 Jan 2026, 03:04:05 UTC Login hs_city London" in page
+    assert f"/pages/hubspot/companies/{acme}" in [attributes.get("href") for _, attributes in reader.tags]
+    company = text(read(f"{hub.sandbox.base_url}/pages/hubspot/companies/{acme}"))
+    assert "Contacts Contact A Ada Contact with Primary Company" in company
 
 
 def test_a_contact_card(hub: Hub, clock: Clock) -> None:

@@ -6,6 +6,7 @@ Paths exist as v3 and with a date as the version, as in `/crm/v3/objects/contact
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -41,6 +42,7 @@ _PAIR = "/{base:crm/v4/associations|crm/associations/(?:" + _ANY + ")}/{type}/{o
 _LINKS = "/{base:crm/v4/objects|crm/objects/(?:" + _ANY + ")}/{type}/{id}/associations"
 _LISTS = "/{base:crm/v3/lists|crm/lists/(?:" + _ANY + ")}"
 _EVENTS = "/events/{version:" + _ANY + "}"
+_TOKEN = re.compile(f"/oauth/(v1|{_ANY})/token")
 
 Endpoint = Callable[[ObjectType, Request], Response]
 PairEndpoint = Callable[[ObjectType, ObjectType, Request], Response]
@@ -132,7 +134,7 @@ class HubSpot(Vendor):
         correlation = str(uuid.uuid4())
         headers: dict[str, str] = {}
         try:
-            if request.path.startswith("/oauth/"):
+            if _TOKEN.fullmatch(request.path) and request.method == "POST":
                 return self._tokens.refresh(request)
             self._tokens.authorize(request, ())
             policy, headers = self._count(request)
@@ -225,6 +227,7 @@ class HubSpot(Vendor):
         lists, events, add = ListEndpoints(self.lists), EventEndpoints(self.events), self._scoped_route
         member = _LISTS + "/{list}/memberships"
         add("POST", _LISTS, "crm.lists.write", lists.create)
+        add("GET", _LISTS + "/records/{type}/{id}/memberships", "crm.lists.read", lists.of_record)
         add("GET", _LISTS + "/{list}", "crm.lists.read", lists.get)
         add("GET", member, "crm.lists.read", lists.members)
         add("PUT", member + "/add", "crm.lists.write", lists.add)

@@ -60,14 +60,14 @@ class Lists:
         self.store.define(VENDOR, "list", list_id, made)
         return made
 
-    def members(self, list_id: str) -> list[str]:
-        """The ids of the records on a list, in order of arrival."""
-        return [record.id for record in self.store.scan(VENDOR, _shelf(list_id))]
+    def members(self, list_id: str) -> list[Record]:
+        """The places on a list, in order of arrival, by the id of the record."""
+        return self.store.scan(VENDOR, _shelf(list_id))
 
-    def of(self, kind: ObjectType, record_id: str) -> list[dict[str, Any]]:
-        """The lists that a record is on."""
+    def of(self, kind: ObjectType, record_id: str) -> list[tuple[dict[str, Any], Record]]:
+        """The lists that a record is on, and its place on each."""
         mine = [found for found in self.all().values() if found["objectTypeId"] == kind.type_id]
-        return [found for found in mine if self._on(found["listId"], [record_id])]
+        return [(found, place) for found in mine for place in self._on(found["listId"], [record_id]).values()]
 
     def change(self, list_id: str, joining: Collection[str], leaving: Collection[str]) -> dict[str, list[str]]:
         """Put records on a list and take others off it; ApiError 400 for a list whose filters decide."""
@@ -87,9 +87,9 @@ class Lists:
         missing = [known for known in dict.fromkeys([*joining, *leaving]) if known not in there]
         return {"recordsIdsAdded": added, "recordIdsRemoved": removed, "recordIdsMissing": missing}
 
-    def _on(self, list_id: str, ids: Iterable[str]) -> set[str]:
+    def _on(self, list_id: str, ids: Iterable[str]) -> dict[str, Record]:
         found = self.store.read(VENDOR, _shelf(list_id), ids)
-        return {known for known, record in found.items() if record.archived is None}
+        return {known: record for known, record in found.items() if record.archived is None}
 
 
 def _shelf(list_id: str) -> str:
@@ -139,5 +139,22 @@ class ListEndpoints:
     def members(self, request: Request) -> Response:
         """GET memberships."""
         found = self._lists.get(request.params["list"])
-        ids = self._lists.members(found["listId"])
-        return Response(data={"results": [{"recordId": known} for known in ids], "total": len(ids)})
+        results = [
+            {"recordId": place.id, "membershipTimestamp": moment_text(place.updated)}
+            for place in self._lists.members(found["listId"])
+        ]
+        return Response(data={"results": results, "total": len(results)})
+
+    def of_record(self, request: Request) -> Response:
+        """GET the lists of a record."""
+        kind = self._lists.account.kind(request.params["type"])
+        results = [
+            {
+                "listId": found["listId"],
+                "listVersion": found["listVersion"],
+                "firstAddedTimestamp": moment_text(place.created),
+                "lastAddedTimestamp": moment_text(place.updated),
+            }
+            for found, place in self._lists.of(kind, request.params["id"])
+        ]
+        return Response(data={"results": results, "total": len(results)})

@@ -219,8 +219,7 @@ def _associated(account: Account, associations: Associations, kind: ObjectType, 
 
 
 def _lists(lists: Lists, kind: ObjectType, record: Record) -> Child:
-    mine = lists.of(kind, record.id)
-    rows = [(f"List {found['listId']}", found["name"], True) for found in mine]
+    rows = [(f"List {found['listId']}", found["name"], True) for found, _ in lists.of(kind, record.id)]
     return element("section", element("h2", "Lists"), parts.facts(rows), class_="card grid") if rows else None
 
 
