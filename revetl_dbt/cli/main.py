@@ -19,6 +19,7 @@ COMMANDS = {
     "validate": "Check every declaration without a network",
     "plan": "Show what a run would send",
     "run": "Send what changed",
+    "retry": "Send again what did not come through the last time",
     "state": "See and change what the warehouse remembers of each sync",
     "sandbox": "Run local stand-ins of the destinations",
     "schema": "Print the JSON Schemas for editors",

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import click
 
@@ -26,21 +27,50 @@ if TYPE_CHECKING:
     from revetl_dbt.engine.result import SyncResult
     from revetl_dbt.report.artifacts import Timing
     from revetl_dbt.report.progress import Bars
+    from revetl_dbt.spec.models import Sync
+    from revetl_dbt.warehouse.store import Store
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 STOPPING = "Stopping as soon as the batches in flight are recorded; a second signal stops at once"
 
 
-@click.command(cls=Command)
-@click.option("--release", multiple=True, metavar="SYNC", help="Send this sync although a guard holds it, this once")
-@click.option(
-    "--retry-attempts",
-    type=click.IntRange(min=1),
-    default=6,
-    show_default=True,
-    help="Times that a batch is sent when the destination fails, with growing pauses",
+_SENDING = (
+    click.option(
+        "--release", multiple=True, metavar="SYNC", help="Send this sync although a guard holds it, this once"
+    ),
+    click.option(
+        "--retry-attempts",
+        type=click.IntRange(min=1),
+        default=6,
+        show_default=True,
+        help="Times that a batch is sent when the destination fails, with growing pauses",
+    ),
+    click.option("--dry-run", is_flag=True, help="Show what would be sent, as `revetl plan` does, and send nothing"),
+    click.option("--show-values", is_flag=True, help="Show values of rows in messages; they may be personal data"),
 )
-@click.option("--dry-run", is_flag=True, help="Show what would be sent, as `revetl plan` does, and send nothing")
-@click.option("--show-values", is_flag=True, help="Show values of rows in messages; they may be personal data")
+
+
+def sending_options(function: F) -> F:
+    """What the commands that send share, beside `run_options`."""
+    for option in reversed(_SENDING):
+        function = option(function)
+    return function
+
+
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """How a command sends: its name, the options of `sending_options`, and which held rows go too."""
+
+    command: str
+    release: tuple[str, ...]
+    retry_attempts: int
+    show_values: bool
+    release_held: Literal["rejected", "unknown too"] | None = None
+
+
+@click.command(cls=Command)
+@sending_options
 @selection_options
 @run_options
 @project_options
@@ -58,19 +88,20 @@ def command(options: Options, release: tuple[str, ...], retry_attempts: int, dry
         return execute(options, show_values=show_values)
     from revetl_dbt.cli.work import Work
 
-    work = Work.begin(options)
-    return _run(work, work.named(release, "--release"), retry_attempts, show_values=show_values)
+    return send(Work.begin(options), Sending("run", release, retry_attempts, show_values))
 
 
-def _run(work: Work, release: frozenset[str], retry_attempts: int, *, show_values: bool) -> int:
+def send(work: Work, how: Sending, choose: Callable[[Store], Sequence[Sync]] | None = None) -> int:
+    """Run the syncs of `work`, or those of them that `choose` picks, and tell how it went; returns the exit code."""
     from revetl_dbt.engine.delivery import RetryPolicy
     from revetl_dbt.engine.result import RunOptions
     from revetl_dbt.engine.run import Run
     from revetl_dbt.report import artifacts
     from revetl_dbt.report.console import ConsoleReporter
 
+    release = work.named(how.release, "--release")
     if not work.loaded.syncs:
-        _write(work, [], {}, 0.0, work.log.invocation_id, release)
+        _write(work, how, [], {}, 0.0, work.log.invocation_id)
         return 0
     artifacts.prepare_folder(work.folder)  # the journal needs it before the first request leaves
     started = time.monotonic()
@@ -78,21 +109,27 @@ def _run(work: Work, release: frozenset[str], retry_attempts: int, *, show_value
         full_refresh=work.options.full_refresh,
         fail_fast=work.options.fail_fast,
         release=release,
-        retry=RetryPolicy(attempts=retry_attempts),
+        retry=RetryPolicy(attempts=how.retry_attempts),
         journal_dir=work.folder / "journal",
         dbt_invocation_id=work.dbt_invocation_id,
+        command=how.command,
+        release_held=how.release_held,
+        mask=work.secrets(),
+        redact=work.redact(),
     )
     with ExitStack() as stack:
         stop = stack.enter_context(stopping(lambda: work.log.notice(STOPPING)))
         store = stack.enter_context(work.store())
         links = stack.enter_context(work.links(store, stop))
+        syncs = work.loaded.syncs if choose is None else choose(store)
         bars = stack.enter_context(_bars(work))
-        reporter = ConsoleReporter(work.log, work.redact(show_values=show_values), len(work.loaded.syncs), bars)
+        redact = work.redact(show_values=how.show_values)
+        reporter = ConsoleReporter(work.log, redact, len(syncs), bars, show_values=how.show_values)
         run = Run(store, links, settings, reporter, stop)
-        results = run.execute(work.loaded.syncs, work.skip)
+        results = run.execute(syncs, work.skip)
     seconds = time.monotonic() - started
     reporter.summarise(results, seconds, store.tables["revetl_outcomes"], run.run_id)
-    _write(work, results, reporter.timing, seconds, run.run_id, release)
+    _write(work, how, results, reporter.timing, seconds, run.run_id)
     failed = any(result.status in ("error", "partial") for result in results)
     return FAILED if failed or stop.is_set() else 0
 
@@ -106,7 +143,7 @@ def _bars(work: Work) -> AbstractContextManager[Bars | None]:
 
 
 def _write(
-    work: Work, results: Sequence[SyncResult], timing: Timing, seconds: float, run_id: str, release: frozenset[str]
+    work: Work, how: Sending, results: Sequence[SyncResult], timing: Timing, seconds: float, run_id: str
 ) -> None:
     from revetl_dbt.report import artifacts
 
@@ -114,6 +151,6 @@ def _write(
         return
     artifacts.prepare_folder(work.folder)
     about = artifacts.metadata(artifacts.RUN_RESULTS, run_id, work.loaded.profile.target, work.dbt_invocation_id)
-    args = artifacts.arguments("run", work.options, work.secrets(), release=sorted(release))
+    args = artifacts.arguments(how.command, work.options, work.secrets(), release=sorted(how.release))
     content = artifacts.run_results(about, results, timing, seconds, args, work.redact())
     artifacts.write(work.folder / "run_results.json", content)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from revetl_dbt.destinations.base import Account, ObjectType, Outcome, Status
 from revetl_dbt.engine.delivery import Delivery, InterruptedDeliveryError, RetryPolicy
+from revetl_dbt.engine.hearsay import Hearsay
 from revetl_dbt.engine.journal import Job, Journal, Left
 from revetl_dbt.engine.link import Link
 from revetl_dbt.engine.mapping import Mapper, Row
@@ -49,8 +50,11 @@ class Recovery:
         account: Account,
         policy: RetryPolicy,
         meanwhile: Callable[[], None],
+        mask: Callable[[str], str] = str,
     ) -> None:
-        """`meanwhile` is called each time before a vendor's job is waited for."""
+        """`meanwhile` is called each time before a vendor's job is waited for; `mask` takes secrets out of what it
+        says."""
+        self._hearsay = Hearsay(mask)
         self._store = store
         self._link = link
         self._sync = sync
@@ -96,7 +100,7 @@ class Recovery:
         # What the job did not settle is planned again.
         again = [seq for seq, outcome in outcomes.items() if outcome.status in _UNSETTLED]
         return [
-            *finished_batch(batch, rows, final, None, doubt=doubt).results,
+            *finished_batch(batch, rows, final, None, doubt=doubt, hearsay=self._hearsay).results,
             *(Result(seq, "not_attempted", None, None, None) for seq in again),
         ]
 

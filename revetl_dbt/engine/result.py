@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
@@ -19,9 +20,12 @@ class RunOptions:
 
     `release` names the syncs whose guards are set aside this once. `release_held`: held rows are sent again, either
     those that were refused, or those whose outcome is unknown too, which may make some of them twice. `command` is what
-    the history says of the run.
+    the history says of the run. `mask` takes secrets out of what a destination says; `redact` takes values out too, of
+    what the history is to keep about a run of a sync.
     """
 
+    mask: Callable[[str], str] = str
+    redact: Callable[[Sync, str], str] = lambda _, text: text
     command: str = "run"
     release_held: Literal["rejected", "unknown too"] | None = None
     full_refresh: bool = False

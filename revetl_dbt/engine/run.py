@@ -69,16 +69,18 @@ class Run:
 
     def _one(self, sync: Sync, skip: str | None) -> SyncResult:
         result = SyncResult(sync)
-        skip = skip or self._why_not(sync)
-        if skip is not None:
-            result.status, result.message = "skipped", skip
+        began = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime())
+        cut_short = None if skip else self._why_not(sync)
+        if skip or cut_short:
+            result.status, result.message = "skipped", skip or cut_short
+            if cut_short:
+                self._record(result, began)  # what this run has left out, `revetl retry` makes up for
             self._reporter.finished(result)
             return result
         self._reporter.started(sync)
         started = time.monotonic()
         link = self._links[sync.spec.destination]
         before = link.pacer.requests
-        began = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime())
         try:
             SyncRun(self._store, link, self._options, self._reporter, self._stop, self.run_id, result).execute()
         except DestinationError as error:
@@ -104,8 +106,6 @@ class Run:
 
     def _record(self, result: SyncResult, began: str) -> None:
         """Add the result to the history; a warehouse that does not take it makes the sync an error, not less."""
-        if result.account is None:
-            return
         try:
             self._store.record_run(self._history(result, began))
         except WarehouseError as error:
@@ -137,7 +137,7 @@ class Run:
             "not_attempted": result.not_attempted,
             "requests": result.requests,
             "started_at": began,
-            "message": result.message,
+            "message": self._options.redact(sync, result.message) if result.message else None,
             "dbt_invocation_id": self._options.dbt_invocation_id,
             "revetl_version": __version__,
             "command": self._options.command,

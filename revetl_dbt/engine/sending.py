@@ -26,6 +26,7 @@ from revetl_dbt.destinations.base import (
     Status,
 )
 from revetl_dbt.engine.delivery import Delivery, InterruptedDeliveryError, Note
+from revetl_dbt.engine.hearsay import Hearsay
 from revetl_dbt.engine.journal import Journal
 from revetl_dbt.engine.mapping import Mapper, Row
 from revetl_dbt.engine.prepare import Preparation
@@ -36,6 +37,9 @@ FLUSH_SECONDS = 2.0
 FLUSH_RESULTS = 10_000
 RENEW_SECONDS = 30.0
 RELEASE_SECONDS = 0.3
+MOST_REASONS = 1_000
+"""Different reasons that one sync remembers, so that memory stays flat however many rows are refused."""
+
 # A record that another row takes over must be let go before it is taken.
 ORDER = ("delete", "clear", "update", "create")
 
@@ -58,7 +62,11 @@ _Deliver = Callable[[Range, Course, Sequence[Row]], Sequence[Outcome]]
 
 @dataclass(slots=True)
 class Totals:
-    """Rows by what became of them."""
+    """Rows by what became of them.
+
+    `reasons` counts why rows were not accepted, by the vendor's code or, where it gives none, its message without
+    values; `examples` has a message for each as the vendor said it, `hidden` the same without the values of its row.
+    """
 
     created: int = 0
     updated: int = 0
@@ -68,6 +76,16 @@ class Totals:
     unknown: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
     examples: dict[str, str] = field(default_factory=dict)
+    hidden: dict[str, str] = field(default_factory=dict)
+
+    def refused(self, code: str | None, message: str | None, safe: str | None) -> None:
+        """Count a row that was not accepted; `safe` is its message without values."""
+        reason = code or safe or "no reason given"
+        if reason not in self.reasons and len(self.reasons) >= MOST_REASONS:
+            reason = "other reasons"
+        self.reasons[reason] += 1
+        self.examples.setdefault(reason, message or reason)
+        self.hidden.setdefault(reason, safe or reason)
 
     @property
     def accepted(self) -> int:
@@ -88,6 +106,7 @@ class _Finished:
     counts: Counter[Status]
     results: list[Result]
     stopped: DestinationError | None = None
+    safe: dict[int, str] = field(default_factory=dict)  # number: its message without values, where it quotes some
     job_goes_on: bool = False
 
 
@@ -117,7 +136,10 @@ class Sender:
         lease: Lease,
         release: Callable[[], None],
         progress: Callable[[int], None],
+        mask: Callable[[str], str] = str,
     ) -> None:
+        """`mask` takes secrets out of what the destination says."""
+        self._hearsay = Hearsay(mask, [field.label for field in ledger.layout.fields])
         self.totals = Totals()
         self.stopped: DestinationError | None = None
         self._ledger = ledger
@@ -242,9 +264,8 @@ class Sender:
             setattr(totals, name, getattr(totals, name) + rows)
         for result in finished.results:
             if result.status in ("rejected", "unsure", "unknown"):
-                reason = result.code or result.message or result.status
-                totals.reasons[reason] += 1
-                totals.examples.setdefault(reason, result.message or reason)
+                message = result.message or result.status
+                totals.refused(result.code, message, finished.safe.get(result.seq, message))
 
     def _keep_up(self) -> None:
         now = time.monotonic()
@@ -281,9 +302,13 @@ class Sender:
         except InterruptedDeliveryError as stop:
             if stop.job_goes_on:
                 # The journal keeps the batch open: the next run asks what became of it.
+                self._hearsay.hide_all(stop.cause, rows)
                 return _Finished(batch, Counter(), [], stop.cause, job_goes_on=True)
             outcomes, stopped = stop.outcomes, stop.cause
-        finished = finished_batch(batch, rows, outcomes, stopped, doubt="unknown" if harmful else "unsure")
+        if stopped is not None:
+            self._hearsay.hide_all(stopped, rows)
+        doubt = "unknown" if harmful else "unsure"
+        finished = finished_batch(batch, rows, outcomes, stopped, doubt=doubt, hearsay=self._hearsay)
         self._journal.done(batch, finished.results, durable=harmful)
         return finished
 
@@ -455,26 +480,39 @@ _BY_OPERATION = {"create": "created", "update": "updated", "clear": "updated", "
 
 
 def finished_batch(
-    batch: Range, rows: Sequence[Row], outcomes: Sequence[Outcome], stopped: DestinationError | None, *, doubt: str
+    batch: Range,
+    rows: Sequence[Row],
+    outcomes: Sequence[Outcome],
+    stopped: DestinationError | None,
+    *,
+    doubt: str,
+    hearsay: Hearsay,
 ) -> _Finished:
     """The counts and results of a batch; `doubt` is what the warehouse is told of rows that may have arrived."""
-    results: list[Result] = []
+    finished = _Finished(batch, Counter(), [], stopped)
     if isinstance(outcomes, AllAlike) and stopped is None:
-        return _Finished(batch, Counter({outcomes.status: len(outcomes)}), results)
-    counts = Counter(map(itemgetter(1), outcomes))
-    if stopped is None and all(status.accepted for status in counts) and not any(map(itemgetter(2), outcomes)):
-        return _Finished(batch, counts, results)
-    known_ids = {row[0]: row[1] for row in rows}
+        finished.counts[outcomes.status] = len(outcomes)
+        return finished
+    finished.counts = Counter(map(itemgetter(1), outcomes))
+    if stopped is None and all(status.accepted for status in finished.counts) and not any(map(itemgetter(2), outcomes)):
+        return finished
+    by_number = {row[0]: row for row in rows}
+    results = finished.results
     for seq, status, identity, code, message in outcomes:
         if not status.accepted:
             told = doubt if status is Status.UNKNOWN else "rejected"
+            if message:
+                message = hearsay.mask(message)
+                safe = hearsay.hide(message, by_number[seq])
+                if safe != message:
+                    finished.safe[seq] = safe
             results.append(Result(seq, told, identity, code, message))
-        elif identity is not None and identity != known_ids[seq]:
+        elif identity is not None and identity != by_number[seq][1]:
             results.append(Result(seq, "accepted", identity, None, None))
     if stopped is not None:
         answered = {outcome.seq for outcome in outcomes}
         results += [Result(row[0], "not_attempted", None, None, None) for row in rows if row[0] not in answered]
-    return _Finished(batch, counts, results, stopped)
+    return finished
 
 
 def _joined(first: Sequence[Outcome], second: Sequence[Outcome]) -> Sequence[Outcome]:

@@ -101,7 +101,9 @@ class SyncRun:
             self._renew_lease(account)
             self._store.release()
 
-        recovery = Recovery(self._store, self._link, self._sync, kind, account, self._options.retry, meanwhile)
+        recovery = Recovery(
+            self._store, self._link, self._sync, kind, account, self._options.retry, meanwhile, self._options.mask
+        )
         recovered = recovery.run(journal)
         if recovered.batches:
             self._reporter.notice(
@@ -207,6 +209,7 @@ class SyncRun:
             lease=Lease(lambda: self._renew_lease(account)),
             release=self._store.release,
             progress=lambda done: self._reporter.progress(self._sync, done),
+            mask=self._options.mask,
         )
         self._result.totals = sender.totals
         sender.send(plan, skip=held)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from revetl_dbt import __version__
+from revetl_dbt.engine.guards import Violation
 from revetl_dbt.engine.result import SyncResult
 from revetl_dbt.errors import InputError
 from revetl_dbt.project.options import Options
@@ -121,15 +122,20 @@ def _result(result: SyncResult, timing: Timing, redact: Redact) -> dict[str, Any
         "counts": _counts(result),
         "invalid": dict(result.invalid),
         "reasons": [
-            {"code": redact(sync, reason), "rows": rows, "example": redact(sync, totals.examples[reason])}
+            {"code": redact(sync, reason), "rows": rows, "example": redact(sync, totals.hidden[reason])}
             for reason, rows in totals.reasons.most_common()
         ],
-        "guards": [
-            {"guard": item.guard, "reason": item.reason, "holds": "removals" if item.removals_only else "sync"}
-            for item in result.violations
-        ],
+        "guards": _guards(result.violations),
+        "released": _guards(result.released),
         "requests": result.requests,
     }
+
+
+def _guards(violations: Sequence[Violation]) -> list[dict[str, str]]:
+    return [
+        {"guard": item.guard, "reason": item.reason, "holds": "removals" if item.removals_only else "sync"}
+        for item in violations
+    ]
 
 
 def _counts(result: SyncResult) -> dict[str, int]:

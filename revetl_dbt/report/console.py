@@ -29,8 +29,11 @@ Redact = Callable[[Sync, str], str]
 class ConsoleReporter:
     """Implements `engine.result.Reporter`: a line when a sync starts and one when it ends, progress in between."""
 
-    def __init__(self, log: Log, redact: Redact, total: int, bars: Bars | None = None) -> None:
+    def __init__(
+        self, log: Log, redact: Redact, total: int, bars: Bars | None = None, *, show_values: bool = False
+    ) -> None:
         """`redact` masks what others wrote about a sync, `total` is the number of syncs of the run."""
+        self._show_values = show_values
         self._log = log
         self._redact = redact
         self._total = total
@@ -136,7 +139,8 @@ class ConsoleReporter:
         if result.held:
             attempts = sync.spec.rejected.max_attempts
             held = plural(result.held, "row")
-            lines.append(f"  {held} held after {plural(attempts, 'rejection')}, until they change")
+            lines.append(f"  {held} held after {plural(attempts, 'rejection')}, or because the outcome is unknown:")
+            lines.append(f"    until they change, or revetl retry --sync {sync.name} sends them again")
         if result.not_attempted:
             lines.append(f"  {plural(result.not_attempted, 'change')} not attempted; the next run sends them")
         if not lines:
@@ -151,8 +155,9 @@ class ConsoleReporter:
             return []
         lines = [f"  {refused}; they are sent again with the next run:"]
         shown_reasons = totals.reasons.most_common(REASONS_SHOWN)
+        examples = totals.examples if self._show_values else totals.hidden
         for reason, rows in shown_reasons:
-            name, example = (self._redact(result.sync, text) for text in (reason, totals.examples[reason]))
+            name, example = (self._redact(result.sync, text) for text in (reason, examples[reason]))
             lines.append(f"    {rows:,} x {name}" + (f": {example}" if example != name else ""))
         more = len(totals.reasons) - len(shown_reasons)
         return lines + ([f"    and {plural(more, 'more reason')}"] if more else [])

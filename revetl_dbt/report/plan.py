@@ -219,8 +219,7 @@ def _note(example: Example, item: Preview) -> str:
     if example.op == "invalid":
         return f"  ({REASONS.get(example.reason or '', example.reason)})"
     if example.op == "held":
-        attempts = item.sync.spec.rejected.max_attempts
-        return f"  (held: its {example.reason} was rejected {attempts} times)"
+        return f"  (held: its {example.reason} was rejected too often or may have arrived; `revetl retry` releases it)"
     if example.op in ("delete", "clear"):
         return f"  ({item.removal if example.op == 'delete' else 'clear its fields'})"
     return ""

@@ -92,6 +92,13 @@ def last_run(store: Store, sync: str, account: str) -> LastRun | None:
     return LastRun(*max(rows, key=lambda row: row[2])) if rows else None
 
 
+def ended(store: Store) -> dict[str, str]:
+    """How the latest run of each sync ended, whatever the account."""
+    latest = "row_number() over (partition by sync order by started_at desc, finished_at desc) as nth"
+    runs = f"select sync, status, {latest} from {store.tables['revetl_runs']} where command in ('run', 'retry')"
+    return dict(store.query(f"select sync, status from ({runs}) as runs where nth = 1"))
+
+
 def forget(store: Store, sync: str, account: str) -> list[str]:
     """The statements that drop everything that is kept of a sync and account."""
     entry = Entry(sync, account, None, None, None, None, "", None, None)

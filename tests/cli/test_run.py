@@ -170,7 +170,8 @@ class TestRefusals:
             held = tiny.revetl(*CRM)
         assert held.exit_code == 0
         assert "1 of 1 WARN sync people_to_crm: 16 unchanged, 4 held [WARN]" in said(held.stderr)
-        assert "  4 rows held after 2 rejections, until they change" in said(held.stderr)
+        assert "  4 rows held after 2 rejections, or because the outcome is unknown:" in said(held.stderr)
+        assert "    until they change, or revetl retry --sync people_to_crm sends them again" in said(held.stderr)
         assert tiny.results()["people_to_crm"]["counts"]["held"] == 4
 
 

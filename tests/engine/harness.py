@@ -17,7 +17,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from revetl_dbt.destinations.base import DestinationConfig, Guards
 from revetl_dbt.engine.delivery import RetryPolicy
@@ -185,6 +185,7 @@ class Flow:
         *,
         full_refresh: bool = False,
         release: bool = False,
+        release_held: Literal["rejected", "unknown too"] | None = None,
         store: Store | None = None,
         stop: threading.Event | None = None,
     ) -> SyncResult:
@@ -193,6 +194,7 @@ class Flow:
         options = RunOptions(
             full_refresh=full_refresh,
             release=frozenset({self.sync.name} if release else ()),
+            release_held=release_held,
             retry=self.retry,
             journal_dir=self.journal_dir,
         )

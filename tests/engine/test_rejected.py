@@ -66,6 +66,54 @@ def test_a_rejected_row_comes_back_is_held_and_is_released_when_it_changes(flow:
     assert f.run().status == "noop"
 
 
+def test_held_rows_go_again_when_they_are_released_and_block_nobody(flow: Make, warehouse: Warehouse) -> None:
+    f = flow(Fake(faults=Picky("bad")), **SPEC)
+    write(warehouse, {1: "Ann", 2: "bad", 3: "bad"})
+    f.run()
+    f.run()
+    assert f.run().held == 2
+    write(warehouse, {1: "Bea", 2: "bad", 3: "bad", 4: "Cid"})
+    released = f.run(release_held="rejected")
+    assert told(released) == ("partial", 2, 2, 0)
+    assert told(f.run()) == ("partial", 0, 2, 0)  # they count anew
+    assert f.run().held == 2
+    f.destination.faults = Faults()
+    assert told(f.run(release_held="rejected")) == ("success", 2, 0, 0)
+    assert f.run().status == "noop"
+
+
+def test_rows_that_may_have_arrived_are_released_by_name_only(flow: Make, warehouse: Warehouse) -> None:
+    class Deaf(Faults):
+        def after(self, batch: Batch, outcomes: list[Outcome], nth: int) -> list[Outcome]:
+            raise UnknownOutcomeError("the connection broke", code="connection")
+
+    f = flow(
+        Fake(people([Operation.APPEND], records=1), faults=Deaf()), **SPEC | {"match": {}}, key=("id",), mode="append"
+    )
+    write(warehouse, {1: "Ann"})
+    assert f.run().totals.unknown == 1
+    f.destination.faults = Faults()
+    f.remap(rejected=f.sync.spec.rejected.model_copy(update={"max_attempts": 99}))
+    assert f.run().held == 1  # more attempts are no leave
+    assert f.run(release_held="rejected").held == 1
+    assert f.run(release_held="unknown too").totals.created == 1
+    assert len(f.destination.events) == 2
+
+
+def test_different_reasons_are_bounded(flow: Make, warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("revetl_dbt.engine.sending.MOST_REASONS", 3)
+
+    class Wordy(Faults):
+        def verdict(self, change: Change, nth: int) -> Outcome | None:
+            return Outcome(change.seq, Status.REJECTED, None, None, f"refusal {chr(97 + change.key[0])}{'z' * 9}")
+
+    f = flow(Fake(faults=Wordy()), **SPEC)
+    write(warehouse, dict.fromkeys(range(9), "Ann"))
+    result = f.run()
+    accounted(result)
+    assert (len(result.totals.reasons), result.totals.reasons["other reasons"]) == (4, 6)
+
+
 def test_a_changed_row_starts_to_count_anew(flow: Make, warehouse: Warehouse) -> None:
     f = flow(Fake(faults=Picky("bad")), **SPEC)
     write(warehouse, {1: "bad"})

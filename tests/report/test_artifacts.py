@@ -59,7 +59,7 @@ def test_what_was_planned_is_accounted_for(
 
 
 def test_others_words_are_masked() -> None:
-    totals = Totals(rejected=1, reasons=Counter({"bad jane": 1}), examples={"bad jane": "about jane"})
+    totals = Totals(rejected=1, reasons=Counter({"bad jane": 1}), hidden={"bad jane": "about jane"})
     guard = Violation("max_deletes", "too many", removals_only=True)
     given = result(totals=totals, status="partial", message="jane", violations=[guard])
     content = artifacts.run_results(

@@ -34,7 +34,7 @@ def lines(text: str) -> list[str]:
 
 
 REFUSED = Totals(
-    rejected=3, unknown=1, reasons=Counter({"INVALID": 3, "late": 1}), examples={"INVALID": "x", "late": "late"}
+    rejected=3, unknown=1, reasons=Counter({"INVALID": 3, "late": 1}), hidden={"INVALID": "x", "late": "late"}
 )
 
 
@@ -121,7 +121,7 @@ class TestReporter:
 
     def test_many_reasons_are_cut(self, capsys: pytest.CaptureFixture[str]) -> None:
         codes = [f"code{number}" for number in range(12)]
-        totals = Totals(rejected=12, reasons=Counter(codes), examples={code: code for code in codes})
+        totals = Totals(rejected=12, reasons=Counter(codes), hidden={code: code for code in codes})
         reporter = ConsoleReporter(log(), lambda sync, text: text, 1)
         reporter.summarise([result(status="partial", totals=totals)], 1.0, "t", "r")
         assert "    and 2 more reasons" in lines(capsys.readouterr().err)
