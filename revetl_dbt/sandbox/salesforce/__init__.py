@@ -169,7 +169,7 @@ class Salesforce(Vendor):
         self._add("PATCH", "/jobs/ingest/{job}", jobs.change)
         self._add("DELETE", "/jobs/ingest/{job}", jobs.delete)
         self._add("PUT", "/jobs/ingest/{job}/batches", jobs.upload)
-        self._add("GET", "/jobs/ingest/{job}/{results:" + "|".join(RESULTS) + "}", jobs.results)
+        self._add("GET", "/jobs/ingest/{job}/{results:(?i:" + "|".join(RESULTS) + ")}", jobs.results)
         self._add("GET", "/query", lambda request: self._query(request, deleted=False))
         self._add("GET", "/queryAll", lambda request: self._query(request, deleted=True))
         self._add("GET", "/query/{locator}", self._more)

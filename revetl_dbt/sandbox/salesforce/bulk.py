@@ -146,7 +146,8 @@ class Jobs:
 
     def results(self, request: Request) -> Response:
         """GET /jobs/ingest/{id}/successfulResults and the other two."""
-        job, kind = self._job(request), request.params["results"]
+        job, asked = self._job(request), request.params["results"].lower()
+        kind = next(name for name in RESULTS if name.lower() == asked)
         if _shown(job, self._store.now())["state"] not in ("JobComplete", "Failed", "Aborted"):
             raise ApiError(400, "INVALIDJOBSTATE", "The results are there when the job has ended")
         return Response(200, body=self._blob(job, kind) or b"", content_type=_CSV)
