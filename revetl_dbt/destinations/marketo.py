@@ -204,7 +204,7 @@ class Marketo(HttpDestination):
     def __init__(self, config: MarketoConfig, gate: Any) -> None:
         super().__init__(config, gate)
         self._token = _Token(self._identify)
-        self._auth = BearerAuth(self._token.value)
+        self._auth = BearerAuth(self._token.known)
         self._in_flight = _InFlight()
         self._activities: dict[str, Mapping[str, Any]] = {}
         self._polled: dict[tuple[uuid.UUID, int, str], dict[int, Outcome]] = {}  # what poll() knows of jobs
@@ -258,8 +258,8 @@ class Marketo(HttpDestination):
     # -- requests ------------------------------------------------------------------------------------
 
     def send(self, method: str, path: str, **options: Any) -> requests.Response:
-        if "auth" not in options:
-            self._token.value()  # before the gate is asked for the request itself
+        if options.get("auth") is None:
+            self._token.value()  # asked for before the gate lets the request itself through
         return super().send(method, path, **options)
 
     def error(self, response: requests.Response) -> DestinationError:
@@ -349,7 +349,7 @@ class Marketo(HttpDestination):
         described = self._describe(f"/rest/v1/{path}.json", object)
         fields = [_field(item, described, table) for item in described.get("fields") or []]
         if kind == "programs":
-            return [replace(info, writable=True) if info.name == "statusName" else info for info in fields]
+            return [replace(i, writable=True, required=True) if i.name == "statusName" else i for i in fields]
         return fields
 
     def describe_field(self, object: str, name: str) -> FieldInfo | None:  # noqa: A002 - the contract's word
@@ -542,19 +542,19 @@ class Marketo(HttpDestination):
         key = "idField" if by_id else "dedupeFields"
         if operation is Operation.DELETE:
             path = f"/rest/v1/{table.path}/delete.json"
-            body = {"deleteBy": key, "input": [dict(change.match) for change in changes]}
+            body = {"deleteBy": key, "input": [_numbered(change.match) for change in changes]}
         else:
             path = f"/rest/v1/{table.path}.json"
-            records = [{**change.match, **change.fields} for change in changes]
+            records = [_numbered({**change.match, **change.fields}) for change in changes]
             body = {"action": _ACTIONS[operation], "dedupeBy": key, "input": records}
         with self._in_flight.hold({(batch.object, _key(sorted(change.match.items()))) for change in changes}):
             rows = self._results("POST", path, len(changes), json=body)
         return [_outcome(change, row, operation) for change, row in zip(changes, rows, strict=True)]
 
     def _write_list(self, part: str, batch: Batch) -> list[Outcome]:
-        if any(change.fields for change in batch.changes):
-            raise FatalError("a static list holds leads, not fields: map `match` alone", code="fields")
         removing = batch.operation is Operation.DELETE
+        if not removing and any(change.fields for change in batch.changes):
+            raise FatalError("a static list holds leads, not fields: map `match` alone", code="fields")
         ids, outcomes = self._lead_ids(batch.changes, Status.MISSING if removing else Status.REJECTED)
         if not ids:
             return outcomes
@@ -768,6 +768,11 @@ class _Token:
                 self._known = token, time.monotonic() + seconds
             return self._known[0]
 
+    def known(self) -> str:
+        """The token that was asked for last, for a request that is on its way."""
+        known = self._known
+        return self.value() if known is None else known[0]
+
     def forget(self) -> None:
         with self._lock:
             self._known = None
@@ -840,6 +845,14 @@ def _known_id(change: Change) -> tuple[int | None, bool]:
         return None, any(name in change.match for name in _LEAD_IDS)
     text = str(given)
     return (int(text) if re.fullmatch(r"[0-9]{1,18}", text) else None), True
+
+
+def _numbered(record: Mapping[str, Any]) -> dict[str, Any]:
+    """A record whose ids of leads, companies and sales persons are numbers, as lookups do not give them."""
+    return {
+        name: int(value) if name in _LEAD_IDS and re.fullmatch(r"[0-9]{1,18}", str(value)) else value
+        for name, value in record.items()
+    }
 
 
 def _without_ids(match: Mapping[str, Any]) -> dict[str, Any]:
