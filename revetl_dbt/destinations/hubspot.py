@@ -24,6 +24,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
+from functools import cache
 from typing import Any, ClassVar, Literal, NamedTuple
 from urllib.parse import quote
 
@@ -206,6 +207,7 @@ class _Association(NamedTuple):
     label: str | None
 
 
+@cache
 def _association(field: str) -> _Association | None:
     first, _, rest = field.partition(".")
     other, _, label = rest.partition(".")
@@ -335,14 +337,17 @@ class HubSpot(HttpDestination):
         return [*_EVENT_FIELDS.values(), *(info for info in defined if info.name not in _EVENT_FIELDS)]
 
     def _defined(self, what: str, name: str, path: str) -> Any:
-        """The body of a definition. Raises FatalError when there is none."""
+        """The body of a definition, a mapping. Raises FatalError when there is none."""
         response = self.send("GET", path)
         if response.status_code in (400, 404):
             text = f"HubSpot has no {what} `{name}`"
             raise FatalError(text, code="object", request_id=_correlation(_json(response)))
         if response.status_code != 200:
             raise self.error(response)
-        return decode_json(response)
+        body = decode_json(response)
+        if not isinstance(body, Mapping):
+            raise UnknownOutcomeError(f"HubSpot's answer does not define {what} `{name}`", code="results")
+        return body
 
     def describe_field(self, object: str, name: str) -> FieldInfo | None:  # noqa: A002 - the contract's word
         """Associations: `associations.companies`, `associations.companies.<label>`."""
@@ -530,7 +535,7 @@ class HubSpot(HttpDestination):
                     "association", f"{object_name} to {asked.other}", self._associations(*pair, "labels")
                 )
                 self._labels[pair] = [
-                    _Label(item.get("label"), str(item.get("category")), int(item["typeId"]))
+                    _Label(item.get("label") or None, str(item.get("category")), int(item["typeId"]))
                     for item in _results(body, "typeId")
                 ]
         wanted = None if asked.label is None else asked.label.casefold()
@@ -597,20 +602,20 @@ class HubSpot(HttpDestination):
         """The records of another object that each record is associated with (under a label), page by page."""
         held: dict[str, list[str]] = {known: [] for known in ids}
         asked: list[dict[str, str]] = [{"id": known} for known in held]
+        path, seen = self._associations(object_name, other, "batch/read"), set[tuple[str, str]]()
         while asked:
-            path = self._associations(object_name, other, "batch/read")
             body = decode_json(self.request("POST", path, json={"inputs": asked}))
             asked = []
             for item in _results(body, "from"):
-                known = str(item["from"]["id"])
-                held.setdefault(known, []).extend(
-                    str(found["toObjectId"])
-                    for found in item.get("to") or []
-                    if label is None or label.number in {kind.get("typeId") for kind in found["associationTypes"]}
-                )
-                after = ((item.get("paging") or {}).get("next") or {}).get("after")
-                if after:
-                    asked.append({"id": known, "after": str(after)})
+                known = _pair(item)[0]
+                for found in item.get("to") or []:
+                    kinds = {kind.get("typeId") for kind in found.get("associationTypes") or []}
+                    if known in held and (label is None or label.number in kinds):
+                        held[known].append(str(found.get("toObjectId")))
+                after = str(((item.get("paging") or {}).get("next") or {}).get("after") or "")
+                if after and (known, after) not in seen:
+                    seen.add((known, after))
+                    asked.append({"id": known, "after": after})
         return held
 
     def _link(self, object_name: str, other: str, pairs: Sequence[_Pair], label: _Label | None) -> dict[str, _Refusal]:
@@ -649,6 +654,8 @@ class HubSpot(HttpDestination):
                 ]
             response = self.request("POST", path, json={"inputs": inputs})
             body = {} if response.status_code == 204 else decode_json(response)
+            if not isinstance(body, Mapping):
+                raise UnknownOutcomeError("HubSpot does not say which associations it took away", code="results")
             refused |= _refusals(part, body.get("errors") or [])
         return refused
 
@@ -733,10 +740,10 @@ class HubSpot(HttpDestination):
         return outcomes
 
     def _is_erased(self, object_name: str, identity: str) -> bool:
-        """Erase a record; False when there is none."""
+        """Erase a record; False when there is none, which is made sure of: a 404 may mean something else."""
         path = f"{self._versioned('objects', object_name)}/gdpr-delete"
         response = self.send("POST", path, json={"objectId": identity})
-        if response.status_code == 404 and _json(response):
+        if response.status_code == 404 and not list(self.read(object_name, RECORD_ID, [identity], ())):
             return False
         if not 200 <= response.status_code < 300:
             raise self.error(response)
@@ -927,7 +934,12 @@ def _pair(item: Mapping[str, Any]) -> _Pair:
     """Which two records an answer says are associated now."""
     if "toObjectId" in item:
         return str(item.get("fromObjectId")), str(item["toObjectId"])
-    return str((item.get("from") or {}).get("id")), str((item.get("to") or {}).get("id"))
+    first, second = (item.get(name) for name in ("from", "to"))
+    return _id(first), _id(second)
+
+
+def _id(item: Any) -> str:
+    return str(item.get("id")) if isinstance(item, Mapping) else ""
 
 
 def _refusals(pairs: Sequence[_Pair], errors: Sequence[Mapping[str, Any]]) -> dict[str, _Refusal]:

@@ -234,6 +234,25 @@ def test_long_lists_come_in_pages(stub: Stub) -> None:
     assert stub.last.json == {"inputs": [{"from": {"id": "7"}, "to": [{"id": "12"}]}]}
 
 
+def test_a_page_that_leads_to_itself_ends(stub: Stub) -> None:
+    hubspot = HubSpot(HubSpotConfig(type="hubspot", base_url=stub.url, access_token="t"), OpenGate())
+    page = {"from": {"id": "7"}, "to": [], "paging": {"next": {"after": "NTI"}}}
+    stub.answer(Answer(200, {"results": [{"id": "7"}]}), Answer(200, {"results": [page]}))
+    change = Change(1, (1,), {"hs_object_id": "7"}, {COMPANIES: None})
+    (outcome,) = hubspot.write(Batch("contacts", Operation.UPDATE, [change], uuid.UUID(int=7)))
+    assert (outcome.status, len(stub.asked)) == (Status.UPDATED, 3)
+
+
+@pytest.mark.parametrize(("status", "body"), [(200, []), (200, b""), (207, b"<html>")])
+def test_an_answer_that_does_not_say_what_was_taken_away(stub: Stub, status: int, body: Any) -> None:
+    hubspot = HubSpot(HubSpotConfig(type="hubspot", base_url=stub.url, access_token="t"), OpenGate())
+    held = {"from": {"id": "7"}, "to": [{"toObjectId": 11, "associationTypes": []}]}
+    stub.answer(Answer(200, {"results": [{"id": "7"}]}), Answer(200, {"results": [held]}), Answer(status, body))
+    change = Change(1, (1,), {"hs_object_id": "7"}, {COMPANIES: None})
+    with pytest.raises(UnknownOutcomeError):
+        hubspot.write(Batch("contacts", Operation.UPDATE, [change], uuid.UUID(int=7)))
+
+
 @pytest.mark.parametrize(
     ("context", "message", "blamed"),
     [

@@ -254,7 +254,6 @@ class TestErase:
         ("answer", "error"),
         [
             (Answer(200, {"status": "error"}), UnknownOutcomeError),
-            (Answer(404, b"<html>"), FatalError),
             (Answer(429, b""), RateLimitedError),
         ],
     )
@@ -263,6 +262,15 @@ class TestErase:
         stub.answer(answer)
         with pytest.raises(error):
             send(made, "contacts", "erase", Change(1, (1,), {"hs_object_id": "7"}, {}))
+
+    def test_a_404_is_made_sure_of(self, stub: Stub) -> None:
+        made = HubSpot(HubSpotConfig(type="hubspot", base_url=stub.url, access_token="t"), OpenGate())
+        change = Change(1, (1,), {"hs_object_id": "7"}, {})
+        stub.answer(Answer(404, b"<html>"), Answer(207, {"results": [], "errors": [{}]}))
+        assert send(made, "contacts", "erase", change)[1].status is Status.MISSING
+        stub.answer(Answer(404, b"<html>"), Answer(200, {"results": [{"id": "7", "properties": {}}]}))
+        with pytest.raises(FatalError, match="404"):
+            send(made, "contacts", "erase", change)
 
     @pytest.mark.parametrize(("name", "can"), [("contacts", True), ("0-1", True), ("companies", False), ("2-1", False)])
     def test_only_contacts(self, hubspot: HubSpot, name: str, can: bool) -> None:

@@ -37,6 +37,7 @@ _ABOUT: Mapping[str, Sequence[str]] = {
     "tickets": ("hs_pipeline_stage", "hs_ticket_priority", "hs_ticket_category", "content"),
 }
 _COLUMNS = 5
+_LINKS_SHOWN = 20
 _SYSTEM = ("createdate", "hs_object_id")
 _SOURCES = {"INTEGRATION": "sync", AUTOMATIC: "HubSpot"}
 
@@ -210,11 +211,13 @@ def _associated(account: Account, associations: Associations, kind: ObjectType, 
             continue
         types = {found.number: found.label for found in associations.types(kind, other)}
         rows = []
-        for known, found in account.store.read(VENDOR, other.key, links).items():
+        shown = list(links)[:_LINKS_SHOWN]
+        for known, found in account.store.read(VENDOR, other.key, shown).items():
             labels = [types[number] for number in links[known]]
             chips = [element("span", label, class_="chip") for label in labels if label]
             rows.append((other.singular.capitalize(), [_who(other, found), *chips], True))
-        cards.append(element("section", element("h2", other.plural), parts.facts(rows), class_="card grid"))
+        title = other.plural if len(links) == len(shown) else f"{other.plural}, {len(shown)} of {len(links):,}"
+        cards.append(element("section", element("h2", title), parts.facts(rows), class_="card grid"))
     return cards
 
 
