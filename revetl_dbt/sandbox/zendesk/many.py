@@ -11,7 +11,7 @@ from revetl_dbt.sandbox.zendesk.account import Account
 from revetl_dbt.sandbox.zendesk.errors import Refused, bad_request, too_many_values
 from revetl_dbt.sandbox.zendesk.fields import STANDARD, Kind
 from revetl_dbt.sandbox.zendesk.jobs import MOST, Act, Jobs
-from revetl_dbt.sandbox.zendesk.records import Records, flat
+from revetl_dbt.sandbox.zendesk.records import Records, by_id, flat
 
 _API = "/api/v2"
 
@@ -107,6 +107,8 @@ class Bulk:
             refused = poisoned[next(n for n, other in enumerate(items) if other is item)]
             if refused is not None:
                 raise refused
+            if verb != "Delete" and not isinstance(item, dict):
+                raise Refused(base=[("Base: is invalid", "InvalidValue")])
             return act(item)
 
         with self._account.store.transaction():
@@ -135,7 +137,7 @@ def poison(kind: Kind, request: Request, item: Any) -> Refused | None:
     if not isinstance(item, dict):
         return None
     values = flat(item)
-    values |= {f"{kind.custom}.{entry.get('id')}": entry.get("value") for entry in item.get("custom_fields") or []}
+    values |= {f"{kind.custom}.{key}": value for key, value in by_id(item.get("custom_fields")).items()}
     found = request.poisoned(values)
     if found is None:
         return None

@@ -145,7 +145,7 @@ class Records:
 
     def _merge_custom(self, kind: Kind, record: Record, given: Any) -> None:
         if isinstance(given, list):
-            given = {str(item.get("id")): item.get("value") for item in given if isinstance(item, Mapping)}
+            given = by_id(given)
         if not isinstance(given, Mapping):
             return
         known, held = self.account.fields(kind), record.properties.setdefault(kind.custom, {})
@@ -162,7 +162,7 @@ class Records:
             raise Refused(name=[("Name: is too short (minimum is one character)", "ValueTooShort")])
         if (kind.name == "organizations" or kind.own) and not name:
             raise Refused(name=[("Name: cannot be blank", BLANK)])
-        if kind.name == "tickets" and not record.id and not (given.get("comment") or {}).get("body"):
+        if kind.name == "tickets" and not record.id and not _body(given):
             raise Refused(description=[("Description: cannot be blank", BLANK)])
 
     def _check_free(self, kind: Kind, record: Record, values: Iterable[tuple[str, str]]) -> None:
@@ -170,6 +170,11 @@ class Records:
             holder = self.store.owners(VENDOR, kind.name, field, [value]).get(value)
             if holder is not None and holder != record.id:
                 raise Refused(**{field: [(_TAKEN[field].format(value=value), DUPLICATE)]})
+
+
+def _body(given: Mapping[str, Any]) -> Any:
+    comment = given.get("comment")
+    return comment.get("body") if isinstance(comment, Mapping) else None
 
 
 def _defaults(kind: Kind) -> dict[str, Any]:
@@ -206,6 +211,12 @@ def _retag(properties: dict[str, Any], field: Mapping[str, Any], old: Any, new: 
             tags = [*tags, tag] if there else [name for name in tags if name != tag]
     if tags or "tags" in properties:
         properties["tags"] = tags
+
+
+def by_id(given: Any) -> dict[str, Any]:
+    """The values of a ticket's custom fields, which come as a list of `id` and `value`."""
+    items = given if isinstance(given, list) else []
+    return {str(item.get("id")): item.get("value") for item in items if isinstance(item, Mapping)}
 
 
 def flat(properties: Mapping[str, Any]) -> dict[str, Any]:
