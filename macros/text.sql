@@ -31,20 +31,49 @@
 {% macro postgres__revetl_nested_text(expression) %}{{ return('cast(to_jsonb(' ~ expression ~ ') as text)') }}{% endmacro %}
 
 
-{# SHA-256, as hexadecimal text, of the trimmed lower-case text of a value. #}
-{% macro revetl_sha256(expression) %}{{ return(adapter.dispatch('revetl_sha256', 'revetl_dbt')(expression)) }}{% endmacro %}
-
-{% macro default__revetl_sha256(expression) %}
-  {{ return('sha2(lower(trim(cast(' ~ expression ~ ' as ' ~ dbt.type_string() ~ '))), 256)') }}
+{#
+  SHA-256, as hexadecimal text, of a value in the form that vendors ask for; null where nothing is left of it. `text`: without space around it, in lower
+  case. `phone`: a plus sign and the digits, without leading zeros (E.164, when the country code is there). `phone_digits`: the same without the plus sign.
+#}
+{% macro revetl_hashed(expression, normalise) %}
+  {%- set text = 'cast(' ~ expression ~ ' as ' ~ dbt.type_string() ~ ')' -%}
+  {%- if normalise == 'text' -%}
+    {{ return(revetl_dbt.revetl_sha256('nullif(lower(' ~ revetl_dbt.revetl_trimmed(text) ~ "), '')")) }}
+  {%- endif -%}
+  {#- (0) is written for those who call from within the country -#}
+  {%- set digits = 'nullif(' ~ revetl_dbt.revetl_replaced(revetl_dbt.revetl_replaced("replace(" ~ text ~ ", '(0)', '')", '[^0-9]'), '^0+') ~ ", '')" -%}
+  {{ return(revetl_dbt.revetl_sha256("'+' || " ~ digits if normalise == 'phone' else digits)) }}
 {% endmacro %}
 
-{% macro duckdb__revetl_sha256(expression) %}
-  {{ return('sha256(lower(trim(cast(' ~ expression ~ ' as varchar))))') }}
-{% endmacro %}
+{% macro revetl_sha256(text) %}{{ return(adapter.dispatch('revetl_sha256', 'revetl_dbt')(text)) }}{% endmacro %}
 
-{% macro postgres__revetl_sha256(expression) %}
-  {{ return("encode(sha256(convert_to(lower(trim(cast(" ~ expression ~ " as text))), 'UTF8')), 'hex')") }}
-{% endmacro %}
+{% macro default__revetl_sha256(text) %}{{ return('sha2(' ~ text ~ ', 256)') }}{% endmacro %}
+
+{% macro duckdb__revetl_sha256(text) %}{{ return('sha256(' ~ text ~ ')') }}{% endmacro %}
+
+{% macro postgres__revetl_sha256(text) %}{{ return("encode(sha256(convert_to(" ~ text ~ ", 'UTF8')), 'hex')") }}{% endmacro %}
+
+{% macro bigquery__revetl_sha256(text) %}{{ return('to_hex(sha256(' ~ text ~ '))') }}{% endmacro %}
+
+
+{# A text without what matches a pattern, wherever it does. #}
+{% macro revetl_replaced(text, pattern) %}{{ return(adapter.dispatch('revetl_replaced', 'revetl_dbt')(text, pattern)) }}{% endmacro %}
+
+{% macro default__revetl_replaced(text, pattern) %}{{ return("regexp_replace(" ~ text ~ ", '" ~ pattern ~ "', '')") }}{% endmacro %}
+
+{% macro duckdb__revetl_replaced(text, pattern) %}{{ return("regexp_replace(" ~ text ~ ", '" ~ pattern ~ "', '', 'g')") }}{% endmacro %}
+
+{% macro postgres__revetl_replaced(text, pattern) %}{{ return("regexp_replace(" ~ text ~ ", '" ~ pattern ~ "', '', 'g')") }}{% endmacro %}
+
+
+{# A text without space of any kind around it. #}
+{% macro revetl_trimmed(text) %}{{ return(adapter.dispatch('revetl_trimmed', 'revetl_dbt')(text)) }}{% endmacro %}
+
+{% macro default__revetl_trimmed(text) %}{{ return('trim(' ~ text ~ ')') }}{% endmacro %}
+
+{% macro duckdb__revetl_trimmed(text) %}{{ return(revetl_dbt.revetl_replaced(text, '^[[:space:]]+|[[:space:]]+$')) }}{% endmacro %}
+
+{% macro postgres__revetl_trimmed(text) %}{{ return(revetl_dbt.revetl_replaced(text, '^[[:space:]]+|[[:space:]]+$')) }}{% endmacro %}
 
 
 {# A literal of the engine for a constant of the declaration. #}

@@ -28,6 +28,7 @@ def check_spec(name: str, spec: SyncSpec) -> Iterator[Problem]:
     subject = f"sync `{name}`"
     yield from _check_match(spec, subject)
     yield from _check_mode(spec, subject)
+    yield from _check_guards(spec, subject)
     yield from _check_ledger(spec, subject)
     yield from _check_names(spec, subject)
     for field, mapping in spec.fields.items():
@@ -151,6 +152,18 @@ def _check_mode(spec: SyncSpec, subject: str) -> Iterator[Problem]:
         )
 
 
+def _check_guards(spec: SyncSpec, subject: str) -> Iterator[Problem]:
+    """In these modes the model says which records go, and the ledger holds none that are there."""
+    for guard in ("max_deletes", "max_changes"):
+        if spec.mode.removes and isinstance(getattr(spec.guards, guard), str):
+            yield Problem(
+                "mode-conflict",
+                f"`{guard}` is a share of the ledger, which means nothing in mode `{spec.mode.value}` of {subject}",
+                ("guards", guard),
+                "a number of rows, such as 100",
+            )
+
+
 def _check_ledger(spec: SyncSpec, subject: str) -> Iterator[Problem]:
     if spec.ledger == "fingerprint":
         yield Problem(
@@ -201,6 +214,13 @@ def _check_mapping(field: str, mapping: FieldMapping, spec: SyncSpec, subject: s
     if mapping.hash and given[0] not in ("column", "sql"):
         yield Problem(
             "mapping-conflict", f"`hash` of field `{field}` needs `column` or `sql` in {subject}", (*keys, "hash")
+        )
+    if mapping.normalise and not mapping.hash:
+        yield Problem(
+            "mapping-conflict",
+            f"`normalise` of field `{field}` says what is hashed, and there is no `hash` in {subject}",
+            (*keys, "normalise"),
+            "hash: sha256",
         )
     if mapping.write is Write.ON_CREATE and spec.mode is Mode.UPDATE:
         summary = f"Field `{field}` would never be written: `write: on_create` in mode `update` of {subject}"

@@ -78,7 +78,12 @@ class FieldMapping(BaseModel):
     )
     write: Write = Field(Write.ALWAYS, description="When the field is written")
     hash: Literal["sha256"] | None = Field(
-        None, description="Send the SHA-256 of the trimmed, lower-case text instead of the value"
+        None, description="Send the SHA-256 of the value, in hexadecimal, instead of the value; null for what is empty"
+    )
+    normalise: Literal["text", "phone", "phone_digits"] | None = Field(
+        None,
+        description="What is hashed: `text` (the default) without space around it and in lower case, `phone` as a plus"
+        " sign and digits, `phone_digits` as digits; a phone number needs its country code",
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
@@ -199,9 +199,13 @@ def _check_key_tests(name: str, spec: SyncSpec, node: Node, manifest: Manifest) 
 
 def _pii_columns(node: Node, pii_tags: Collection[str]) -> list[str]:
     tags = set(pii_tags)
-    return [
-        column.name for column in node.columns.values() if column.meta.get("pii") is True or tags & set(column.tags)
-    ]
+    return [column.name for column in node.columns.values() if _marked(column.meta) or tags & set(column.tags)]
+
+
+def _marked(meta: Mapping[str, Any]) -> bool:
+    """True of `pii: true`, and of whatever else somebody writes there (`high`, `email`) that does not say no."""
+    value = meta.get("pii")
+    return value is not None and str(value).strip().casefold() not in ("", "false", "no", "none", "off", "0")
 
 
 def _twice(name: str, places: Places) -> Iterator[Problem]:

@@ -240,7 +240,7 @@ def _expression(mapping: FieldMapping, column: Callable[[str], str], macro: Macr
     else:
         sql = macro("revetl_literal", value=mapping.value)
     if mapping.hash is not None:
-        sql = macro("revetl_sha256", expression=sql)
+        sql = macro("revetl_hashed", expression=sql, normalise=mapping.normalise or "text")
     if mapping.if_null not in ("clear", "skip"):
         sql = f"coalesce({sql}, {macro('revetl_literal', value=mapping.if_null)})"
     return str(sql).strip()

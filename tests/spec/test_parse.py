@@ -228,6 +228,18 @@ PROBLEMS = {
         "s.fields.n.hash",
         None,
     ),
+    "a form to hash and no hash": (
+        FIELDS + "n: {column: a, normalise: phone} # <-",
+        "mapping-conflict",
+        "s.fields.n.normalise",
+        None,
+    ),
+    "a share of nothing": (
+        HEAD + "mode: delete\nguards: {max_deletes: 5%} # <-",
+        "mode-conflict",
+        "s.guards.max_deletes",
+        None,
+    ),
     "on_create in mode update": (
         "mode: update\n" + FIELDS + "n: {column: a, write: on_create} # <-",
         "mode-conflict",
@@ -396,6 +408,11 @@ class TestPersonalData:
         shop.write_sync(HEAD + "fields: {phone: phone}", self.COLUMNS)
         problem = shop.problem()
         assert (problem.code, problem.field) == ("pii-not-allowed", "config.meta.revetl.s.fields.phone")
+
+    @pytest.mark.parametrize(("mark", "refused"), [("high", True), ("'yes'", True), ("false", False), ("'no'", False)])
+    def test_is_what_somebody_marked_in_whatever_words(self, shop: Shop, mark: str, refused: bool) -> None:
+        shop.write_sync(HEAD + "fields: {phone: phone}", self.COLUMNS.replace("pii: true", f"pii: {mark}"))
+        assert [item.code for item in shop.problems()] == ["pii-not-allowed"] * refused
 
     def test_is_refused_in_sql_and_in_match(self, shop: Shop) -> None:
         shop.write_sync(
