@@ -11,6 +11,8 @@ descriptions in github.com/HubSpot/HubSpot-public-api-spec-collection:
 - The API cannot tell a record that is gone from one that never was; archived records can be restored for 90 days.
 - Associations are made by record id. Taking away the unlabelled association of two records takes all labels with it.
 - Records join and leave static lists (MANUAL or SNAPSHOT) by id; the answer names those that do not exist.
+- A company's domain tells companies apart to people, but is no unique property: only the search finds companies by it.
+- A search takes 3,000 characters and lower-case values, five of them a second, and may be some moments behind.
 - Of custom events with the same `uuid`, only the first within a year counts.
 - The GDPR delete takes one contact a request; given an address that it does not know, it bars that address for ever.
 """
@@ -72,6 +74,8 @@ API = "https://api.hubapi.com"
 BATCH = 100
 RECORD_ID = "hs_object_id"
 _PAIRS = 1000  # associations a request
+_SEARCH_PAGE = 200
+_SEARCH_CHARACTERS = 2800  # of 3,000
 _EXPIRY_MARGIN = 60.0  # seconds
 _LONG_WAIT = 300.0  # seconds; a data-center migration asks for up to a day
 _LOCK_WAIT = 2.0  # "locks will last for 2 seconds"
@@ -120,6 +124,8 @@ _TYPE_ID = re.compile(r"\d+-\d+")
 _CUSTOM = re.compile(r"p\d*_\w+")
 _PROPERTY = re.compile(r"[a-z][a-z0-9_]*")
 
+_SEARCHED = ("0-2", "domain")
+"""The object and property that only the search can find records by."""
 _LIST = re.compile(r"lists/\d+")
 _EVENT = re.compile(r"events/[\w-]+")
 
@@ -445,10 +451,13 @@ class HubSpot(HttpDestination):
         wanted = {_key(value): value for value in values}
         links = [asked for asked in map(_association, fields) if asked is not None]
         own = [name for name in fields if _association(name) is None]
-        body = self._ask(object, match, list(wanted.values()), own)
+        if (_STANDARD.get(object, object), match) == _SEARCHED:
+            items = self._search(object, match, list(wanted), own)
+        else:
+            items = _results(self._ask(object, match, list(wanted.values()), own))
         found = [
             Found(str(item["id"]), wanted[key], {name: properties.get(name) for name in own})
-            for item in _results(body)
+            for item in items
             for properties in [item.get("properties") or {}]
             for key in _keys(item, properties, match)
             if key in wanted
@@ -468,6 +477,29 @@ class HubSpot(HttpDestination):
             query["idProperty"] = match
         return decode_json(self.request("POST", self._batch(object_name, "read"), json=query))
 
+    def _search(
+        self, object_name: str, match: str, values: Sequence[str], fields: Sequence[str]
+    ) -> list[Mapping[str, Any]]:
+        """The records that have one of the (lower-case) values: of several with the same, the oldest."""
+        found: dict[str, Mapping[str, Any]] = {}
+        query: dict[str, Any] = {
+            "properties": [*dict.fromkeys([*fields, match])],
+            "sorts": [{"propertyName": "createdate", "direction": "ASCENDING"}],
+            "limit": _SEARCH_PAGE,
+        }
+        for part in _by_length(values, _SEARCH_CHARACTERS - len(to_json(query))):
+            condition = {"propertyName": match, "operator": "IN", "values": part}
+            after: str | None = "0"
+            while after is not None:
+                body = {**query, "filterGroups": [{"filters": [condition]}], "after": after}
+                path = f"{self._versioned('objects', object_name)}/search"
+                answer = decode_json(self.request("POST", path, json=body))
+                for item in _results(answer):
+                    found.setdefault(_key((item.get("properties") or {}).get(match)), item)
+                following = ((answer.get("paging") or {}).get("next") or {}).get("after")
+                after = str(following) if following and int(following) > int(after) else None
+        return list(found.values())
+
     def error(self, response: requests.Response) -> DestinationError:
         body = _json(response)
         status, wait = response.status_code, retry_after(response)
@@ -486,7 +518,7 @@ class HubSpot(HttpDestination):
             wait = max(wait or 0.0, _LOCK_WAIT)
         elif status in (521, 523):
             kind = RetryableError  # HubSpot's front door did not reach its servers
-        elif status == 400 and code in _SETUP_CODES:
+        elif status == 400 and (code in _SETUP_CODES or _NOT_UNIQUE in (message or "")):
             kind = FatalError
         return kind(
             message or f"{status} {response.reason}",
@@ -957,6 +989,21 @@ def _refusals(pairs: Sequence[_Pair], errors: Sequence[Mapping[str, Any]]) -> di
     return refused
 
 
+def _by_length(values: Sequence[str], most: int) -> Iterable[list[str]]:
+    """The values in parts that take at most so many characters as JSON."""
+    part: list[str] = []
+    room = most
+    for value in values:
+        size = len(to_json(value)) + 1
+        if part and size > room:
+            yield part
+            part, room = [], most
+        part.append(value)
+        room -= size
+    if part:
+        yield part
+
+
 def _parts(pairs: Sequence[_Pair]) -> Iterable[Sequence[_Pair]]:
     return (pairs[start : start + _PAIRS] for start in range(0, len(pairs), _PAIRS))
 
@@ -1037,6 +1084,8 @@ def _correlation(body: Mapping[str, Any]) -> str | None:
     return None if value is None else str(value)
 
 
+_NOT_UNIQUE = "by non-unique"
+"""Part of what HubSpot says of a match on a property without unique values."""
 _SETUP_CODES = frozenset({"PROPERTY_DOESNT_EXIST", "READ_ONLY_VALUE"})
 """Every record of a sync would be refused for these."""
 

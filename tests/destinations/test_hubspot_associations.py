@@ -153,6 +153,51 @@ class TestWriting:
         ]
 
 
+class TestLookupByDomain:
+    def domains(self, crm: Crm, *values: str) -> dict[str, str]:
+        changes = [Change(n, (n,), {}, {"name": f"n{n}", "domain": value}) for n, value in enumerate(values)]
+        outcomes = crm.send("create", *changes, kind="companies")
+        return {value: str(outcomes[n].id) for n, value in reversed([*enumerate(values)])}
+
+    def test_companies_are_searched(self, crm: Crm) -> None:
+        ids = self.domains(crm, "acme.test", "beta.test")
+        found = list(crm.destination.read("companies", "domain", ["ACME.test", "gone.test"], ["name"]))
+        assert [(item.id, item.match, item.fields) for item in found] == [
+            (ids["acme.test"], "ACME.test", {"name": "n0"})
+        ]
+        assert crm.requests()[-1] == "POST /crm/objects/2026-09/companies/search"
+
+    def test_of_several_the_oldest(self, crm: Crm) -> None:
+        (first,) = self.domains(crm, "acme.test").values()
+        self.domains(crm, "acme.test")
+        assert [item.id for item in crm.destination.read("0-2", "domain", ["acme.test"], [])] == [first]
+
+    def test_a_hundred_long_domains(self, crm: Crm) -> None:
+        names = [f"{'x' * 60}{n}.test" for n in range(100)]
+        ids = self.domains(crm, *names)
+        crm.requests()
+        found = {item.match: item.id for item in crm.destination.read("companies", "domain", names, ["name"])}
+        assert found == ids
+        assert len(crm.requests()) == 3
+
+    def test_page_by_page(self, stub: Stub) -> None:
+        hubspot = HubSpot(HubSpotConfig(type="hubspot", base_url=stub.url, access_token="t"), OpenGate())
+
+        def answer(asked: Asked) -> Answer:
+            after = asked.json["after"]
+            item = {"id": after, "properties": {"domain": f"d{after}.test"}}
+            more = {"paging": {"next": {"after": "200"}}} if after == "0" else {}
+            return Answer(200, {"results": [item], **more})
+
+        stub.answer(answer)
+        found = hubspot.read("companies", "domain", ["d0.test", "d200.test"], [])
+        assert [(item.id, item.match) for item in found] == [("0", "d0.test"), ("200", "d200.test")]
+
+    def test_rows_cannot_match_on_it(self, crm: Crm) -> None:
+        with pytest.raises(FatalError, match="non-unique 0-2 property domain"):
+            crm.send("upsert", Change(1, (1,), {"domain": "acme.test"}, {"name": "Acme"}), kind="companies")
+
+
 class TestRefusals:
     @pytest.mark.parametrize("field", [COMPANIES, BILLING])
     @pytest.mark.parametrize("operation", ["upsert", "create"])

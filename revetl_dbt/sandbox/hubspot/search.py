@@ -22,7 +22,7 @@ from revetl_dbt.sandbox.hubspot.values import Refused, kept
 from revetl_dbt.sandbox.messages import Request, Response
 from revetl_dbt.sandbox.store import Record
 
-MAX_PAGE, MAX_RESULTS = 200, 10_000
+MAX_PAGE, MAX_RESULTS, MAX_CHARACTERS = 200, 10_000, 3_000
 _MAX_GROUPS, _MAX_FILTERS, _MAX_TOTAL = 5, 10, 25
 Values = Mapping[str, str]
 
@@ -30,6 +30,8 @@ Values = Mapping[str, str]
 def search(account: Account, base_url: str, kind: ObjectType, request: Request, lag: float) -> Response:
     """Answer a search; ApiError 400 for a query that HubSpot does not take. `lag` is how far the index is behind,
     in seconds."""
+    if len(request.body.decode("utf-8", "replace")) > MAX_CHARACTERS:
+        raise ApiError(400, f"A search takes at most {MAX_CHARACTERS} characters")
     body = mapping(request.json())
     matches = _filter(
         account.active(kind), mappings(body.get("filterGroups"), "filterGroups"), text(body.get("query") or "", "query")
@@ -138,7 +140,9 @@ def _between(prop: Property, condition: Mapping[str, Any]) -> Compare:
 
 
 def _among(prop: Property, condition: Mapping[str, Any]) -> Compare:
-    wanted = {_ordinal(prop, value) for value in texts(_value(condition, "values"), "values")}
+    # Values are compared as they stand, and texts are kept in lower case: one with a capital finds nothing.
+    plain = prop.type in ("number", "date", "datetime")
+    wanted = {_ordinal(prop, value) if plain else value for value in texts(_value(condition, "values"), "values")}
     return lambda value: value is not None and _ordinal(prop, value) in wanted
 
 
