@@ -200,9 +200,8 @@ class Salesforce(HttpDestination):
 
     def auth(self) -> AuthBase:
         with self._login:
-            if self._token is None:
-                self._token = self._new_token()
-            return BearerAuth(lambda token=self._token: token)  # type: ignore[misc]  # a default cannot be inferred
+            token = self._token = self._token or self._new_token()
+        return BearerAuth(lambda: token)
 
     def renew(self) -> bool:
         """Neither flow has a refresh token: the next request logs in anew."""
@@ -255,7 +254,7 @@ class Salesforce(HttpDestination):
     # -- what there is -----------------------------------------------------------------------------------------------
 
     def check(self) -> Account:
-        (org,) = self._query("SELECT Id, Name FROM Organization") or [{}]
+        org = next(iter(self._query("SELECT Id, Name FROM Organization")), {})
         found, expected = org.get("Id"), self.config.organization_id
         if not isinstance(found, str):
             raise UnknownOutcomeError("Salesforce's answer names no organization", code="results")
@@ -350,14 +349,14 @@ class Salesforce(HttpDestination):
     def _query(self, soql: str) -> list[Mapping[str, Any]]:
         """All rows; Salesforce sends them in pages of at most 2,000."""
         rows: list[Mapping[str, Any]] = []
-        path: str | None = f"{self._data}/query?q={quote(soql, safe='')}"
-        while path is not None:
+        path = f"{self._data}/query?q={quote(soql, safe='')}"
+        while path.startswith("/services/"):  # never to another host
             body = decode_json(self.request("GET", path))
             records = body.get("records") if isinstance(body, Mapping) else None
             if not isinstance(records, list):
                 raise UnknownOutcomeError("Salesforce's answer has no list of records", code="results")
             rows += records
-            path = body.get("nextRecordsUrl")
+            path = body.get("nextRecordsUrl") or ""
         return rows
 
     # -- collections -------------------------------------------------------------------------------------------------
@@ -402,21 +401,16 @@ class Salesforce(HttpDestination):
         known = _known_ids(batch.changes)
         if batch.operation is Operation.UPSERT:
             return _Ids(known)
-        by_field: dict[str, dict[str, list[Change]]] = {}
-        for change in batch.changes:
-            for field, value in () if change.seq in known else list(change.match.items())[:1]:
-                if field != RECORD_ID:
-                    by_field.setdefault(field, {}).setdefault(_key(value, field), []).append(change)
-        several: set[int] = set()
-        for field, asked in by_field.items():
-            holders: dict[str, set[str]] = {}
-            for found in self.read(batch.object, field, [group[0].match[field] for group in asked.values()], ()):
-                holders.setdefault(_key(found.match, field), set()).add(found.id)
-            for value, ids in holders.items():
-                for change in asked[value]:
-                    several.update({change.seq} if len(ids) > 1 else ())
-                    known.update({change.seq: next(iter(ids))} if len(ids) == 1 else {})
-        return _Ids(known, frozenset(several), asked=bool(by_field))
+        unknown = [change for change in batch.changes if change.seq not in known and change.match]
+        field = next(iter(unknown[0].match)) if unknown else RECORD_ID
+        if field == RECORD_ID:
+            return _Ids(known)
+        holders: dict[str, set[str]] = {}
+        for found in self.read(batch.object, field, [change.match[field] for change in unknown], ()):
+            holders.setdefault(_key(found.match, field), set()).add(found.id)
+        owners = {change.seq: holders.get(_key(change.match[field], field), set()) for change in unknown}
+        known.update({seq: next(iter(ids)) for seq, ids in owners.items() if len(ids) == 1})
+        return _Ids(known, {seq for seq, ids in owners.items() if len(ids) > 1}, asked=True)
 
     def _collection(self, part: _Part) -> list[Outcome]:
         path = f"{self._data}/composite/sobjects"
@@ -534,7 +528,7 @@ class Salesforce(HttpDestination):
         kind: type[DestinationError] = status_error(status)
         if status == 300:
             kind, message = BatchRejectedError, message or "several records match"
-        elif code == "REQUEST_LIMIT_EXCEEDED" or (code or "").endswith("LIMIT_EXCEEDED"):
+        elif (code or "").endswith("LIMIT_EXCEEDED"):
             passing = "concurrent" in (message or "").lower()
             kind = RateLimitedError if passing else QuotaExhaustedError
         elif code in ("INVALID_SESSION_ID", "INVALID_AUTH_HEADER"):
@@ -760,7 +754,7 @@ _PASSING = frozenset(
 )
 """Codes of what may well succeed later."""
 _GONE = frozenset({"ENTITY_IS_DELETED", "INVALID_CROSS_REFERENCE_KEY", "NOT_FOUND"})
-_SETUP = frozenset({"INVALID_FIELD", "INVALID_TYPE", "NOT_FOUND", "MALFORMED_QUERY", "API_DISABLED_FOR_ORG"})
+_SETUP = frozenset({"INVALID_FIELD", "INVALID_TYPE", "MALFORMED_QUERY"})
 """Every record of a sync would be refused for these."""
 
 
