@@ -25,7 +25,7 @@ from revetl_dbt.sandbox.messages import BadRequest, Request, Response, Router
 from revetl_dbt.sandbox.store import Store
 from revetl_dbt.sandbox.vendor import Failure, ObjectCount, Vendor
 
-VERSIONS = frozenset({*(f"1.{n}" for n in range(5)), *(f"2.{n}" for n in range(17)), "preview", "unstable"})
+VERSIONS = frozenset({*(f"1.{n}" for n in range(5)), *(f"2.{n}" for n in range(18)), "preview", "unstable"})
 _REGIONS = {"us": "US", "eu": "EU", "au": "AU"}
 
 
