@@ -9,14 +9,17 @@ id and lookup key are up to date at once, search (by metadata) lags by a minute,
 clears, but for what Stripe calls "cannot be unset"; - an `Idempotency-Key` makes Stripe repeat its first answer, a
 refusal or a 500 included, for at least 24 hours: so a create keeps its key, and a repeated answer is followed up,
 while an update, which does no harm when it is repeated, has a key of its own each time (or changing a value there and
-back would be lost); - most of a price never changes; prices cannot be deleted, products only without prices.
+back would be lost); - addresses, shipping and package sizes are replaced as a whole
+(github.com/stripe/stripe-python/issues/255, stripe-go/pull/179), so that what a partial update leaves out is read and
+sent along; metadata and invoice settings are merged; - most of a price never changes; prices cannot be deleted,
+products only without prices.
 """
 
 from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime, time
 from decimal import Decimal, InvalidOperation
 from typing import Any, ClassVar
@@ -254,6 +257,12 @@ _CHANGEABLE = frozenset(
 )
 """What can be changed of a price."""
 
+_WHOLE: Mapping[str, frozenset[str]] = {
+    "customers": frozenset({"address", "shipping"}),
+    "products": frozenset({"package_dimensions"}),
+}
+"""What an update replaces, parts that it does not mention included."""
+
 _EXPANDED: Mapping[str, Sequence[str]] = {"prices": ("currency_options", "tiers")}
 """What Stripe shows of a record only when it is asked for it."""
 
@@ -435,7 +444,7 @@ class Stripe(HttpDestination):
         if found:
             # What was archived is wanted again.
             revived = {"active": True} if found[0].get("active") is False and "active" not in change.fields else {}
-            outcome = self._update(batch.object, change, str(found[0][RECORD_ID]), revived)
+            outcome = self._update(batch.object, change, str(found[0][RECORD_ID]), found[0], revived)
             if outcome.status is not Status.MISSING:  # search may find what is gone
                 return outcome
         return self._create(batch, change)
@@ -465,18 +474,28 @@ class Stripe(HttpDestination):
             key = uuid.uuid5(key, response.headers.get("Original-Request", ""))
         raise UnknownOutcomeError("Stripe only repeats what it answered earlier", code="replayed")
 
-    def _update(self, object_name: str, change: Change, known: str, more: Mapping[str, Any] | None = None) -> Outcome:
+    def _update(
+        self,
+        object_name: str,
+        change: Change,
+        known: str,
+        held: Mapping[str, Any] | None = None,
+        more: Mapping[str, Any] | None = None,
+    ) -> Outcome:
+        """Update the record, which is `held` now if somebody has just looked; `more` fields are written too."""
         fields = {name: value for name, value in {**change.match, **change.fields}.items() if name != RECORD_ID}
         fixed = [name for name in fields if object_name == "prices" and _root(name) not in _CHANGEABLE]
-        if fixed:
-            found = self._one(object_name, known)
-            if not found:
+        parts = {_root(name) for name in fields if name != _root(name)} & _WHOLE.get(object_name, frozenset())
+        if fixed or (parts and held is None):
+            held = next(iter(self._one(object_name, known)), None)
+            if held is None:
                 return _missing(change)
-            differing = [name for name in fixed if not _same(fields[name], _at(found[0], name))]
-            if differing:
-                return _never_changed(change, known, differing)
+        differing = [name for name in fixed if not _same(fields[name], _at(held, name))]
+        if differing:
+            return _never_changed(change, known, differing)
+        kept = {name: value for part in parts for name, value in _leaves(part, _at(held, part)) if name not in fields}
         left = {name: value for name, value in fields.items() if name not in fixed}
-        return self._post(object_name, change, known, {**left, **(more or {})}, Status.UPDATED)
+        return self._post(object_name, change, known, {**kept, **left, **(more or {})}, Status.UPDATED)
 
     def _post(self, object_name: str, change: Change, known: str, fields: Mapping[str, Any], status: Status) -> Outcome:
         if not fields:
@@ -496,11 +515,11 @@ class Stripe(HttpDestination):
         """What an answer says of a record. Raises a DestinationError when it is not about the record."""
         if response.status_code == 200:
             return Outcome(change.seq, status, str(_record(response)[RECORD_ID]))
+        if status is not Status.CREATED and _is_missing(response, change.fields):
+            return _missing(change)
         problem = _problem(response)
-        if _is_missing(response):
-            if status is not Status.CREATED and _named(problem) not in change.fields:
-                return _missing(change)
-        elif response.status_code not in (400, 402) or not problem or problem.get("code") in _SETUP_CODES:
+        refused_record = response.status_code in (400, 402) or problem.get("code") == "resource_missing"
+        if not problem or not refused_record or problem.get("code") in _SETUP_CODES:
             raise self.error(response)
         code = problem.get("code") or problem.get("type")
         # Another run may have created the product a moment ago.
@@ -568,9 +587,12 @@ def _problem(response: requests.Response) -> Mapping[str, Any]:
     return problem if isinstance(problem, Mapping) else {}
 
 
-def _is_missing(response: requests.Response) -> bool:
-    """True when the record of the path is not there, or one that the form refers to."""
-    return response.status_code == 404 and _problem(response).get("code") == "resource_missing"
+def _is_missing(response: requests.Response, sent: Collection[str] = ()) -> bool:
+    """True when the record of the path is not there (a deleted customer makes a 400), and not one that is referred to
+    by what was sent."""
+    problem = _problem(response)
+    own = response.status_code == 404 or (response.status_code == 400 and problem.get("param") == RECORD_ID)
+    return own and problem.get("code") == "resource_missing" and _named(problem) not in sent
 
 
 def _reason(problem: Mapping[str, Any], change: Change) -> str:
@@ -600,6 +622,15 @@ def _at(item: Any, name: str) -> Any:
     for part in _parts(name):
         item = item.get(part) if isinstance(item, Mapping) else None
     return item
+
+
+def _leaves(name: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """The values within a nested one that are there, by their dotted names."""
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from _leaves(f"{name}.{key}", inner)
+    elif value is not None:
+        yield name, value
 
 
 def _query(object_name: str, field: str, value: str) -> str:

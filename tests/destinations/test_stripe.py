@@ -687,6 +687,37 @@ class TestValues:
             "metadata[x.y]": "&=[]",
         }
 
+    def test_a_part_of_an_address_keeps_the_rest(self, live: Stripe, sandbox: Sandbox) -> None:
+        fields = {
+            "address.city": "Köln",
+            "address.country": "DE",
+            "shipping.name": "Ada",
+            "shipping.address.city": "Bonn",
+        }
+        known = write(live, "upsert", ADA._replace(fields=fields)).id
+        steps(sandbox)
+        moved = ADA._replace(id=known, fields={"address.city": "Berlin", "address.country": "", "shipping.phone": "1"})
+        for change in (moved, moved._replace(id=None)):
+            assert write(live, "upsert", change).status is Status.UPDATED
+            names = ("address.city", "address.country", "shipping.name", "shipping.phone", "shipping.address.city")
+            (found,) = read(live, "customers", "id", known, fields=names)
+            assert tuple(found.fields.values()) == ("Berlin", None, "Ada", "1", "Bonn")
+        assert [step for step in steps(sandbox) if step.startswith("POST")] == [f"POST customers/{known} 200"] * 2
+        whole = ADA._replace(id=known, fields={"address": {"line1": "Main St"}})
+        write(live, "update", whole)
+        assert steps(sandbox) == [f"POST customers/{known} 200"], "a whole address is no part of one"
+        assert read(live, "customers", "id", known, fields=("address.city",))[0].fields == {"address.city": None}
+        gone = moved._replace(id="cus_none")
+        assert write(live, "update", gone).status is Status.MISSING
+
+    def test_package_sizes(self, live: Stripe) -> None:
+        sizes = {f"package_dimensions.{part}": "1" for part in ("height", "length", "weight", "width")}
+        write(live, "upsert", PRO._replace(fields={"name": "Pro", **sizes}), "products")
+        outcome = write(live, "update", PRO._replace(fields={"package_dimensions.width": "2.5"}), "products")
+        assert outcome.status is Status.UPDATED
+        (found,) = read(live, "products", "id", "pro", fields=tuple(sizes))
+        assert list(found.fields.values()) == [1.0, 1.0, 1.0, 2.5]
+
     def test_nothing_to_write(self, stub: Stub, stripe: Stripe) -> None:
         assert write(stripe, "update", PRO._replace(fields={}), "products") == Outcome(2, Status.UNCHANGED, "pro")
         assert stub.asked == []

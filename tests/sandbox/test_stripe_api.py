@@ -142,13 +142,24 @@ def test_what_a_new_record_has(api: Api) -> None:
 
 def test_an_update_leaves_the_rest(api: Api) -> None:
     made = api.made("customers", name="Ada", **{"address[city]": "London", "metadata[a]": "1", "metadata[b]": "2"})
-    changed = api.made(
-        f"customers/{made['id']}", **{"address[line1]": "Main St", "metadata[a]": "", "metadata[c]": "3"}
-    )
+    changed = api.made(f"customers/{made['id']}", **{"phone": "1", "metadata[a]": "", "metadata[c]": "3"})
     assert (changed["name"], changed["metadata"]) == ("Ada", {"b": "2", "c": "3"})
-    assert (changed["address"]["city"], changed["address"]["line1"]) == ("London", "Main St")
-    cleared = api.made(f"customers/{made['id']}", name="", **{"address[city]": ""})
-    assert (cleared["name"], cleared["address"]["city"], cleared["address"]["line1"]) == (None, None, "Main St")
+    cleared = api.made(f"customers/{made['id']}", name="", **{"invoice_settings[footer]": "Thanks"})
+    assert (cleared["name"], cleared["invoice_settings"]["footer"]) == (None, "Thanks")
+    assert api.made(f"customers/{made['id']}", **{"invoice_settings[footer]": ""})["invoice_settings"]["footer"] is None
+
+
+def test_an_address_is_replaced_as_a_whole(api: Api) -> None:
+    made = api.made("customers", name="Ada", **{"address[city]": "London", "address[country]": "GB"})
+    changed = api.made(f"customers/{made['id']}", **{"address[line1]": "Main St"})
+    assert changed["address"] == dict.fromkeys(made["address"]) | {"line1": "Main St"}
+    ship = {"shipping[name]": "Ada", "shipping[phone]": "1", "shipping[address][city]": "London"}
+    shipped = api.made(f"customers/{made['id']}", **ship)["shipping"]
+    assert (shipped["name"], shipped["phone"], shipped["address"]["city"]) == ("Ada", "1", "London")
+    problem = error(api.post(f"customers/{made['id']}", {"shipping[phone]": "2"}))
+    assert (problem["code"], problem["param"]) == ("parameter_missing", "shipping[name]")
+    del ship["shipping[phone]"]
+    assert api.made(f"customers/{made['id']}", **ship)["shipping"]["phone"] is None
 
 
 @pytest.mark.parametrize("name", ["unit_amount", "currency", "product", "recurring[interval]"])
@@ -173,7 +184,8 @@ def test_deleted_customers_stay_visible_and_deleted_products_do_not(api: Api) ->
     known = api.made("customers", email="a@x.test")["id"]
     assert api.call("DELETE", f"customers/{known}").json() == {"id": known, "object": "customer", "deleted": True}
     assert api.get(f"customers/{known}").json()["deleted"] is True
-    assert error(api.post(f"customers/{known}", {"name": "x"}), 404)["code"] == "resource_missing"
+    gone = error(api.post(f"customers/{known}", {"name": "x"}))
+    assert (gone["code"], gone["param"]) == ("resource_missing", "id")
     assert error(api.call("DELETE", f"customers/{known}"), 404)["message"] == f"No such customer: '{known}'"
     assert api.get("customers", email="a@x.test").json()["data"] == []
     api.made("products", id="pro", name="Pro")

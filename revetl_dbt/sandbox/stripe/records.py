@@ -49,11 +49,11 @@ class Records:
             raise errors.missing(kind.word, record_id, param, status)
         return record
 
-    def living(self, kind: Kind, record_id: str) -> Record:
-        """The record with an id. ApiError 404 when there is none, or no more."""
+    def living(self, kind: Kind, record_id: str, deleted: int = 404) -> Record:
+        """The record with an id. ApiError when there is none, with the status `deleted` when there was one."""
         record = self.get(kind, record_id)
         if record.archived is not None:
-            raise errors.missing(kind.word, record_id, "id")
+            raise errors.missing(kind.word, record_id, "id", deleted)
         return record
 
     def having(self, kind: Kind, field: str, values: Iterable[str]) -> list[Record]:
@@ -122,7 +122,7 @@ class Records:
     def update(self, kind: Kind, record_id: str, given: Mapping[str, Any]) -> Record:
         """Change a record. Raises ApiError."""
         with self._lock, self._store.transaction():
-            record = self.living(kind, record_id)
+            record = self.living(kind, record_id, deleted=400)
             new = checked(kind.params, dict(given), creating=False)
             self._check_references(kind, new)
             transfer = bool(new.pop("transfer_lookup_key", False))

@@ -23,6 +23,7 @@ class Param:
     options: tuple[str, ...] = ()
     inner: Mapping[str, Param] = field(default_factory=dict)  # of an object, or of each item of a list of objects
     refers: str = ""  # the object whose id this is
+    whole: bool = False  # an update replaces it, parts that it does not mention included
     default: Any = None
 
 
@@ -73,11 +74,11 @@ _INVOICE_SETTINGS = {
     "footer": _text(),
     "rendering_options": _object({"amount_tax_display": _text(), "template": _text()}, unset=True, unset_create=True),
 }
-_SHIPPING = {"name": Param(required=True), "phone": _text(), "address": _object(_ADDRESS, required=True)}
+_SHIPPING = {"name": Param(required=True), "phone": _text(), "address": _object(_ADDRESS, required=True, whole=True)}
 _TAX = {"ip_address": _text(), "validate_location": _enum("deferred", "immediately")}
 
 CUSTOMER: Mapping[str, Param] = {
-    "address": _object(_ADDRESS, unset=True, unset_create=True),
+    "address": _object(_ADDRESS, unset=True, unset_create=True, whole=True),
     "balance": Param("integer", default=0),
     "business_name": _text(150, unset_create=True),
     "description": _text(),
@@ -93,7 +94,7 @@ CUSTOMER: Mapping[str, Param] = {
     "next_invoice_sequence": Param("integer", default=1),
     "phone": _text(20),
     "preferred_locales": Param("list", unset=True, default=[]),
-    "shipping": _object(_SHIPPING, unset=True, unset_create=True),
+    "shipping": _object(_SHIPPING, unset=True, unset_create=True, whole=True),
     "tax": _object(_TAX),
     "tax_exempt": _enum("none", "exempt", "reverse", unset=True, unset_create=True, default="none"),
 }

@@ -183,7 +183,8 @@ def merged(params: Mapping[str, Param], held: Mapping[str, Any], new: Mapping[st
         if value is None:
             values[name] = param.default
         elif param.kind in ("object", "map"):
-            before = values.get(name) or {}
+            blank = dict.fromkeys(param.inner) if param.whole else {}
+            before = blank or values.get(name) or {}
             joined = merged(param.inner, before, value) if param.kind == "object" else {**before, **value}
             values[name] = {key: item for key, item in joined.items() if item is not None or param.kind == "object"}
         else:
