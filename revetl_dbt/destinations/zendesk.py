@@ -132,7 +132,7 @@ class ZendeskConfig(DestinationConfig):
     def in_sandbox(self, url: str, token: str | None) -> Self:
         mine: dict[str, Any] = {"base_url": url, "client_id": "sandbox", "client_secret": SecretStr(token or "sandbox")}
         none = dict.fromkeys(("access_token", "email", "api_token"))
-        return self.model_copy(update={**mine, **none, "job_seconds": 0.05, "user_seconds": 0.0})
+        return self.model_copy(update={**mine, **none, "job_seconds": min(self.job_seconds, 0.05), "user_seconds": 0.0})
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +161,7 @@ _KINDS: Mapping[str, _Kind] = {
 _OWN = re.compile(r"custom_objects/([A-Za-z0-9_]+)")
 _TAGGED = {"user_tags": "users", "organization_tags": "organizations", "ticket_tags": "tickets"}
 _MEMBERSHIPS = "organization_memberships"
+_MEMBERSHIP_PATH = "/api/v2/organization_memberships"
 _NAMES = ("users", "organizations", _MEMBERSHIPS, "tickets", *_TAGGED)
 _ID = re.compile(r"[0-9A-Za-z]+")
 
@@ -230,6 +231,7 @@ def _others(operations: Collection[Operation]) -> dict[Operation, str]:
     return {operation: why for operation, why in _UNSUPPORTED.items() if operation not in operations}
 
 
+_NO_PAIR = "Zendesk has no such user, or no such organization: were they sent before?"
 _MEMBER_FIELDS = ("user_id", "organization_id", "user_external_id", "organization_external_id")
 
 
@@ -427,53 +429,60 @@ class Zendesk(HttpDestination):
         record = self._ids(kind.name, [change]).get(change.seq)
         if record is None:
             return _missing(change)
-        path = f"{kind.path}/{record}"
         if batch.operation is Operation.UPDATE:
-            return self._changed(change, self._put(kind, path, self._body(kind, change, opened=True)), kind)
-        outcome = self._removed(change, self.send("DELETE", path), kind.one, record)
+            return self._update(kind, record, change)
+        outcome = self._removed(change, self.send("DELETE", f"{kind.path}/{record}"), kind.one, record)
         if batch.operation is Operation.DELETE or outcome.status is Status.REJECTED:
             return outcome
         # A user that was deleted before can still be erased.
         return self._removed(change, self.send("DELETE", f"/api/v2/deleted_users/{record}"), "deleted_user", record)
 
-    def _put(self, kind: _Kind, path: str, body: Mapping[str, Any]) -> requests.Response:
-        return self.send("PATCH" if kind.own else "PUT", path, json={kind.one: body})
-
     def _create(self, batch: Batch, kind: _Kind, change: Change) -> Outcome:
         headers = {"Idempotency-Key": batch.idempotency_key(change)} if kind.name == "tickets" else {}
         response = self.send("POST", kind.path, json={kind.one: self._body(kind, change)}, headers=headers)
-        return self._changed(change, response, kind)
+        return self._changed(change, response, kind.one, Status.CREATED)
+
+    def _update(self, kind: _Kind, record: str, change: Change) -> Outcome:
+        body = {kind.one: self._body(kind, change, opened=True)}
+        response = self.send("PATCH" if kind.own else "PUT", f"{kind.path}/{record}", json=body)
+        return self._changed(change, response, kind.one)
 
     def _upsert(self, batch: Batch, kind: _Kind, change: Change) -> Outcome:
         name, value = _matched(change)
         if kind.name == "tickets":
-            found = list(self.read(kind.name, name, [value], ()))
-            if len(found) > 1:
-                text = f"{len(found)} tickets have this `{name}`, and which is meant cannot be told"
-                return Outcome(change.seq, Status.REJECTED, None, "ambiguous", text)
-            if not found:
-                return self._create(batch, kind, change)
-            known = change._replace(fields={key: v for key, v in change.fields.items() if key != "comment"})
-            return self._changed(change, self._put(kind, f"{kind.path}/{found[0].id}", self._body(kind, known)), kind)
+            return self._upsert_ticket(batch, kind, change)
         body = {kind.one: self._body(kind, change)}
         if kind.own:
             response = self.send("PATCH", kind.path, json=body, params={name: value})
         else:
             response = self.send("POST", f"{kind.path}/create_or_update", json=body)
-        return self._changed(change, response, kind)
+        # Of users and organizations it says whether they are new; here 404 means that there is no such object.
+        outcome = self._changed(change, response, kind.one, Status.ACCEPTED)
+        return outcome._replace(status=Status.UPDATED) if response.status_code == 200 and not kind.own else outcome
 
-    def _changed(self, change: Change, response: requests.Response, kind: _Kind) -> Outcome:
-        refused = self._refused(change, response)
+    def _upsert_ticket(self, batch: Batch, kind: _Kind, change: Change) -> Outcome:
+        name, value = _matched(change)
+        found = list(self.read(kind.name, name, [value], ()))
+        if not found:
+            return self._create(batch, kind, change)
+        if len(found) > 1:
+            text = f"{len(found)} tickets have this `{name}`, and which is meant cannot be told"
+            return Outcome(change.seq, Status.REJECTED, None, "ambiguous", text)
+        fields = {key: value for key, value in change.fields.items() if key != "comment"}
+        return self._update(kind, found[0].id, change._replace(fields=fields))
+
+    def _changed(self, change: Change, response: requests.Response, one: str, done: Status = Status.UPDATED) -> Outcome:
+        refused = self._refused(change, response, known=done is Status.UPDATED)
         if refused is not None:
             return refused
         body = decode_json(response)
-        record = body.get(kind.one) if isinstance(body, Mapping) else None
+        record = body.get(one) if isinstance(body, Mapping) else None
         if not isinstance(record, Mapping) or record.get("id") is None:
             raise UnknownOutcomeError(f"{response.status_code} without the record that was written", code="empty")
-        status = Status.CREATED if response.status_code == 201 else Status.UPDATED
-        return Outcome(change.seq, status, str(record["id"]))
+        return Outcome(change.seq, Status.CREATED if response.status_code == 201 else done, str(record["id"]))
 
-    def _removed(self, change: Change, response: requests.Response, one: str, record: str) -> Outcome:
+    def _removed(self, change: Change, response: requests.Response, one: str, record: str | None) -> Outcome:
+        """What a removal came to, which Zendesk answers with 204, or with the record as `one`."""
         refused = self._refused(change, response)
         if refused is not None:
             return refused
@@ -482,11 +491,12 @@ class Zendesk(HttpDestination):
             raise UnknownOutcomeError(f"{response.status_code} without the record that was removed", code="empty")
         return Outcome(change.seq, Status.DELETED, record)
 
-    def _refused(self, change: Change, response: requests.Response) -> Outcome | None:
-        """What a refusal means for the record; None for a success. Raises what is not about the record."""
+    def _refused(self, change: Change, response: requests.Response, *, known: bool = True) -> Outcome | None:
+        """What a refusal means for the record, `known`: which there was; None for a success. Raises what is not about
+        the record."""
         if _accepted(response):
             return None
-        if response.status_code == 404:
+        if response.status_code == 404 and known:
             return _missing(change)
         if response.status_code == 422:
             message, code = _reason(response)
@@ -517,31 +527,22 @@ class Zendesk(HttpDestination):
 
     def _member(self, operation: Operation, change: Change) -> Outcome:
         if operation is Operation.DELETE and change.id is not None and _ID.fullmatch(change.id):
-            return self._parted(change, f"/api/v2/organization_memberships/{change.id}")
+            return self._removed(change, self.send("DELETE", f"{_MEMBERSHIP_PATH}/{change.id}"), "", change.id)
         pair = self._members([change]).get(change.seq)
         if pair is None:
-            return _missing(change)
+            return _missing(change, _NO_PAIR)
         user, organization = pair
         if operation is Operation.DELETE:
-            return self._parted(change, f"/api/v2/users/{user}/organizations/{organization}")
+            response = self.send("DELETE", f"/api/v2/users/{user}/organizations/{organization}")
+            return self._removed(change, response, "", None)
         body = {"organization_membership": _membership(pair)}
-        response = self.send("POST", "/api/v2/organization_memberships", json=body)
+        response = self.send("POST", _MEMBERSHIP_PATH, json=body)
         if response.status_code == 422:  # also for a user who is a member
             listed = self._list(f"/api/v2/users/{user}/organization_memberships", {}, _MEMBERSHIPS)
             there = [item for item in listed if str(item.get("organization_id")) == organization]
             if there:
                 return Outcome(change.seq, Status.UNCHANGED, str(there[0]["id"]))
-        kind = _Kind(_MEMBERSHIPS, "organization_membership", _MEMBERSHIPS, "", "", "")
-        return self._changed(change, response, kind)
-
-    def _parted(self, change: Change, path: str) -> Outcome:
-        response = self.send("DELETE", path)
-        refused = self._refused(change, response)
-        if refused is None and response.status_code != 204:
-            raise UnknownOutcomeError(
-                f"{response.status_code} for a removal, which Zendesk answers with 204", code="empty"
-            )
-        return refused or Outcome(change.seq, Status.DELETED, change.id)
+        return self._changed(change, response, "organization_membership", Status.CREATED)
 
     def _members(self, changes: Sequence[Change]) -> dict[int, tuple[str, str]]:
         """The ids of user and organization by `seq`, where both are known or found."""
@@ -564,7 +565,8 @@ class Zendesk(HttpDestination):
         if any(not change.match.get("tag") for change in batch.changes):
             raise FatalError(f"`{batch.object}` needs `tag` in `match`, beside `external_id` or `id`", code="match")
         ids = self._ids(kind.name, batch.changes)
-        outcomes = [_missing(change) for change in batch.changes if change.seq not in ids]
+        nobody = f"Zendesk has no `{kind.one}` with this `external_id` or `id`: was it sent before?"
+        outcomes = [_missing(change, nobody) for change in batch.changes if change.seq not in ids]
         owners: dict[str, list[Change]] = {}
         for change in batch.changes:
             if change.seq in ids:
@@ -631,7 +633,7 @@ class Zendesk(HttpDestination):
             pairs = self._members(changes)
             there = [n for n, change in enumerate(changes) if change.seq in pairs]
             items = [_membership(pairs[changes[n].seq]) for n in there]
-            call = _Call("POST", "/api/v2/organization_memberships/create_many", there, {_MEMBERSHIPS: items})
+            call = _Call("POST", f"{_MEMBERSHIP_PATH}/create_many", there, {_MEMBERSHIPS: items})
             return [call] if there else [], [n for n in range(len(changes)) if n not in set(there)]
         everything = list(range(len(changes)))
         if operation is Operation.CREATE or (operation is Operation.UPSERT and kind.name != "organizations"):
@@ -684,7 +686,7 @@ class Zendesk(HttpDestination):
                 return rows
             outcomes.update(_Results(batch).outcomes(rows, positions))
         for n in told.missing:
-            outcomes[n] = _missing(batch.changes[n])
+            outcomes[n] = _missing(batch.changes[n], *([_NO_PAIR] if batch.object == _MEMBERSHIPS else []))
         return [
             outcomes.get(n)
             or Outcome(change.seq, Status.RETRY, change.id, "not_begun", "Zendesk began no job for this")
@@ -966,8 +968,8 @@ def _jobs(kind: _Kind) -> str:
     return f"{kind.path.removesuffix('/records')}/jobs"
 
 
-def _missing(change: Change) -> Outcome:
-    return Outcome(change.seq, Status.MISSING, None, "RecordNotFound", "Zendesk has no such record")
+def _missing(change: Change, text: str = "Zendesk has no such record") -> Outcome:
+    return Outcome(change.seq, Status.MISSING, None, "RecordNotFound", text)
 
 
 def _membership(pair: tuple[str, str]) -> dict[str, int]:

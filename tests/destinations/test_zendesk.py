@@ -608,7 +608,7 @@ class TestCustomObjects:
     def test_one_and_many(self, desk: Desk) -> None:
         change = Change(1, (1,), {"external_id": "p1"}, {"name": "Pro", "custom_object_fields.seats": 5})
         first = desk.write(self.KIND, "upsert", change)[1]
-        assert first.status is Status.CREATED
+        assert first.status is Status.ACCEPTED  # whether it is new is not told
         others = [change._replace(seq=n, match={"external_id": f"p{n}"}) for n in range(1, 4)]
         outcomes = desk.job(self.KIND, "upsert", *others)
         assert [o.status for o in outcomes.values()] == [Status.UPDATED, Status.CREATED, Status.CREATED]
@@ -620,6 +620,13 @@ class TestCustomObjects:
         assert [desk.held(self.KIND, o.id)["custom_object_fields"] for o in outcomes.values()] == [{}, {}, {}]
         assert desk.write(self.KIND, "delete", known[0])[1].status is Status.DELETED
         assert {o.status for o in desk.job(self.KIND, "delete", *known[1:]).values()} == {Status.DELETED}
+
+    def test_an_object_that_there_is_not(self, desk: Desk) -> None:
+        for operation in ("upsert", "create"):
+            with pytest.raises(FatalError, match="Not found"):
+                desk.write("custom_objects/none", operation, users("a")[0])
+        with pytest.raises(FatalError, match="Not found"):
+            desk.job("custom_objects/none", "upsert", *users("a"))
 
     def test_case_matters(self, desk: Desk) -> None:
         change = Change(1, (1,), {"external_id": "p1"}, {"name": "Pro"})

@@ -102,10 +102,10 @@ class Endpoints:
         return Response(data={"deleted_user": {"id": int(request.params["id"]), "active": False}})
 
     def set_by_external_id(self, kind: Kind, request: Request) -> Response:
-        """PATCH a custom object record by its external id; it is created where there is none."""
+        """PATCH a custom object record by its external id; it is created where there is none, which is not told."""
         given = {**self._one(kind, request), "external_id": request.first("external_id")}
-        record, new = self._refusable(lambda: self._records.upsert(kind, given))
-        return self._answer(kind, record, 201 if new else 200)
+        record, _ = self._refusable(lambda: self._records.upsert(kind, given))
+        return self._answer(kind, record)
 
     def delete_by_external_id(self, kind: Kind, request: Request) -> Response:
         """DELETE a custom object record by its external id."""
