@@ -70,9 +70,9 @@ from revetl_dbt.destinations.transport import (
 )
 
 BATCH = 300
-_BYTES = 700_000  # a request may have 1 MB, in which the names of the fields stand again for every record
+_BYTES = 900_000  # less than 1 MB with what stands around the records
 _FILE_BYTES = 10_000_000 - 65_536  # less than 10 MB with the multipart frame
-_FILE = Limits(100_000, 8_000_000)
+_FILE = Limits(100_000, 9_000_000)
 _VALUES = 300  # of one query
 _NO_FILE = "none"  # the job of a batch of which nothing can stand in a file
 
@@ -316,17 +316,11 @@ class Marketo(HttpDestination):
                 raise UnknownOutcomeError("Marketo's results do not name each record once", code="results")
         return rows
 
-    def _pages(self, path: str, query: Mapping[str, Any], *, json: Any = None) -> Iterator[Mapping[str, Any]]:
+    def _pages(self, path: str, query: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
         """The records that a query finds. It goes in the body: values do not belong in URLs, which may be logged."""
         token: dict[str, str] = {}
         while True:
-            asked = {**query, **token}
-            body = self._call(
-                "POST",
-                path,
-                params={"_method": "GET"},
-                **({"json": {**json, **asked}} if json is not None else {"data": asked}),
-            )
+            body = self._call("POST", path, params={"_method": "GET"}, data={**query, **token})
             yield from body["result"]
             if not (body.get("moreResult") and body.get("nextPageToken")):
                 return
@@ -339,18 +333,26 @@ class Marketo(HttpDestination):
         if kind == "activities":
             return _activity_fields(self._activity(name))
         if object == _LEADS:
-            path, table = "leads/describe2", None
-        elif kind == "programs":
-            path, table = "programs/members/describe", None
-        elif (table := _table(object)) is not None:
-            path = f"{table.path}/describe"
-        else:
+            return self._lead_fields()
+        table = _table(object)
+        if kind != "programs" and table is None:
             raise FatalError(f"Marketo has no object `{object}` that it describes", code="object")
-        described = self._describe(f"/rest/v1/{path}.json", object)
+        path = "programs/members" if table is None else table.path
+        described = self._describe(f"/rest/v1/{path}/describe.json", object)
         fields = [_field(item, described, table) for item in described.get("fields") or []]
         if kind == "programs":
             return [replace(i, writable=True, required=True) if i.name == "statusName" else i for i in fields]
         return fields
+
+    def _lead_fields(self) -> list[FieldInfo]:
+        """All fields of leads; only the newer describe call says which of them leads can be found by."""
+        searchable = self._describe("/rest/v1/leads/describe2.json", _LEADS)
+        items: list[Mapping[str, Any]] = self._call("GET", "/rest/v1/leads/describe.json")["result"]
+        return [
+            _field({**item, "name": rest["name"], "updateable": not rest.get("readOnly")}, searchable, None)
+            for item in items
+            if (rest := item.get("rest"))  # without one, a field is not for this API
+        ]
 
     def describe_field(self, object: str, name: str) -> FieldInfo | None:  # noqa: A002 - the contract's word
         """Memberships and activities find their lead by any field that leads can be searched by."""
@@ -1090,6 +1092,7 @@ _CREATED: Mapping[ColumnType, str] = {
 }
 _LENGTHS: Mapping[str, int] = {"string": 255}
 _WHOLE = frozenset({"integer", "percent", "score"})
+_TEXTS = frozenset({"string", "text", "email", "phone", "url"})
 _TEXT_BYTES = 30_000
 
 
@@ -1105,6 +1108,8 @@ def _encoder(column: ColumnType, info: FieldInfo | None) -> Encoder:
         write = _ascii if kind == "email" else _short if kind == "text" else str
     else:
         write = _PLAIN[column]
+    if kind in _TEXTS:
+        return lambda value: None if value is None else _cell(write(value))
     return lambda value: None if value is None else write(value)
 
 

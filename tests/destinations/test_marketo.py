@@ -819,6 +819,9 @@ class TestEncoding:
         [
             (ColumnType.TEXT, "string", "naïve", "naïve"),
             (ColumnType.INTEGER, "integer", 7, 7),
+            (ColumnType.INTEGER, "string", 7, "7"),
+            (ColumnType.BOOLEAN, "string", True, "true"),
+            (ColumnType.DECIMAL, "string", Decimal("10.40"), "10.40"),
             (ColumnType.DECIMAL, "currency", Decimal("10.40"), Decimal("10.40")),
             (ColumnType.DECIMAL, "percent", Decimal("30.0"), 30),
             (ColumnType.FLOAT, "score", 3.0, 3),

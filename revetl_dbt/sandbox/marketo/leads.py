@@ -88,7 +88,7 @@ class Leads:
         if found and not course.lenient and self._about_company(values, lead):
             raise RowError("1021", "Company update not allowed")
         if not found:
-            values = {**values, "leadPartition": course.partition or self._account.partitions()[0]}
+            lead.properties["leadPartition"] = course.partition or self._account.partitions()[0]
         self._account.save("leads", lead, values, "Web service API" if not course.lenient else "List import")
         return lead, "updated" if found else "created"
 
