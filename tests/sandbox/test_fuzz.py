@@ -48,6 +48,24 @@ INPUT = {
     "objectWriteTraceId": "1",
     "properties": {"firstname": "A", "closedate": "2024-01-01T00:00:00Z", "hs_buying_role": "OTHER"},
 }
+SPEC = {"associationCategory": "HUBSPOT_DEFINED", "associationTypeId": 279}
+PAIR = {"from": {"id": "1"}, "to": {"id": "1"}, "types": [SPEC]}
+EVENT = {
+    "name": "login",
+    "label": "Login",
+    "primaryObject": "contact",
+    "propertyDefinitions": [
+        {"name": "plan", "label": "Plan", "type": "enumeration", "options": [{"value": "a", "label": "A"}]}
+    ],
+}
+OCCURRENCE = {
+    "eventName": "pe1_login",
+    "email": "a@example.com",
+    "objectId": "1",
+    "occurredAt": "2024-01-01T00:00:00Z",
+    "uuid": "u",
+    "properties": {"plan": "a"},
+}
 REQUESTS: list[tuple[str, str, Any]] = [
     *[
         (
@@ -77,6 +95,30 @@ REQUESTS: list[tuple[str, str, Any]] = [
     ("POST", "/crm/v3/properties/contacts/batch/create", {"inputs": [DEFINITION]}),
     ("POST", "/crm/v3/properties/contacts/batch/read", {"inputs": [{"name": "email"}]}),
     ("POST", "/crm/v3/schemas", SCHEMA),
+    (
+        "POST",
+        "/crm/v3/objects/contacts/batch/create",
+        {"inputs": [{**INPUT, "associations": [{"to": {"id": "1"}, "types": [SPEC]}]}]},
+    ),
+    *[
+        ("POST", f"/crm/v4/associations/contacts/companies/batch/{action}", {"inputs": [{**PAIR, "id": "1"}]})
+        for action in ("create", "associate/default", "labels/archive", "read")
+    ],
+    ("POST", "/crm/v4/associations/contacts/companies/batch/archive", {"inputs": [{**PAIR, "to": [{"id": "1"}]}]}),
+    ("POST", "/crm/v4/associations/contacts/companies/labels", {"name": "b", "label": "B", "inverseLabel": "C"}),
+    ("PUT", "/crm/v4/objects/contacts/1/associations/companies/1", [SPEC]),
+    ("POST", "/crm/v3/lists", {"name": "L", "objectTypeId": "0-1", "processingType": "MANUAL"}),
+    *[("PUT", f"/crm/v3/lists/101/memberships/{action}", ["1"]) for action in ("add", "remove")],
+    (
+        "PUT",
+        "/crm/v3/lists/101/memberships/add-and-remove",
+        {"recordIdsToAdd": ["1"], "recordIdsToRemove": ["1"]},
+    ),
+    ("POST", "/events/v3/send", OCCURRENCE),
+    ("POST", "/events/v3/send/batch", {"inputs": [OCCURRENCE]}),
+    ("POST", "/events/v3/event-definitions", EVENT),
+    ("POST", "/crm/v3/objects/contacts/gdpr-delete", {"objectId": "a@example.com", "idProperty": "email"}),
+    ("POST", "/oauth/v3/token", {"grant_type": "refresh_token"}),
 ]
 
 
@@ -111,6 +153,8 @@ def hubspot(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     with Sandbox(path, vendors=("hubspot",)) as sandbox:
         vendor = sandbox.vendors["hubspot"]
         ask(vendor, "POST", "/crm/v3/properties/contacts", json.dumps({**DEFINITION, "name": "known"}).encode())
+        vendor.lists.define({"name": "L", "listId": "101", "objectTypeId": "0-1", "processingType": "MANUAL"})
+        vendor.events.define({**EVENT, "fullyQualifiedName": "pe1_login"})
         yield vendor
 
 
@@ -118,7 +162,7 @@ def ask(vendor: Any, method: str, path: str, body: bytes) -> Any:
     return vendor.handle(Request(method, path, {}, {"authorization": f"Bearer {vendor.token()}"}, body))
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=500, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(request_=damaged())
 def test_any_body_gets_an_answer_of_the_vendor(hubspot: Any, request_: tuple[str, str, bytes]) -> None:
     method, path, body = request_
