@@ -444,7 +444,8 @@ class Stripe(HttpDestination):
         if found:
             # What was archived is wanted again.
             revived = {"active": True} if found[0].get("active") is False and "active" not in change.fields else {}
-            outcome = self._update(batch.object, change, str(found[0][RECORD_ID]), found[0], revived)
+            held = None if _searched(change) else found[0]  # search shows what was
+            outcome = self._update(batch.object, change, str(found[0][RECORD_ID]), held, revived)
             if outcome.status is not Status.MISSING:  # search may find what is gone
                 return outcome
         return self._create(batch, change)
@@ -469,7 +470,7 @@ class Stripe(HttpDestination):
                 outcome = self._update(batch.object, change, str(_record(response)[RECORD_ID]))
                 if outcome.status is not Status.MISSING:
                     return outcome._replace(status=Status.CREATED) if outcome.status.accepted else outcome
-            elif response.status_code >= 500 and next(iter(change.match), METADATA).startswith(METADATA):
+            elif response.status_code >= 500 and (not change.match or _searched(change)):
                 raise self.error(response)  # search may not find yet what a failed request created
             key = uuid.uuid5(key, response.headers.get("Original-Request", ""))
         raise UnknownOutcomeError("Stripe only repeats what it answered earlier", code="replayed")
@@ -538,6 +539,11 @@ _SETUP_CODES = frozenset(
     }
 )
 """Every record of a sync would be refused for these (https://docs.stripe.com/error-codes)."""
+
+
+def _searched(change: Change) -> bool:
+    """True when the record is found by a search, which lags, and not by a list."""
+    return any(_root(field) == METADATA for field in change.match)
 
 
 def _missing(change: Change) -> Outcome:

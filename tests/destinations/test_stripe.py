@@ -710,6 +710,17 @@ class TestValues:
         gone = moved._replace(id="cus_none")
         assert write(live, "update", gone).status is Status.MISSING
 
+    def test_what_search_shows_of_an_address_may_be_old(self, live: Stripe, sandbox: Sandbox) -> None:
+        change = Change(1, (1,), {"metadata.id": "1"}, {"address.city": "Köln"})
+        known = write(live, "upsert", change).id
+        steps(sandbox)
+        assert write(live, "upsert", change).status is Status.UPDATED
+        assert steps(sandbox) == [
+            "GET customers/search 200",
+            f"GET customers/{known} 200",
+            f"POST customers/{known} 200",
+        ]
+
     def test_package_sizes(self, live: Stripe) -> None:
         sizes = {f"package_dimensions.{part}": "1" for part in ("height", "length", "weight", "width")}
         write(live, "upsert", PRO._replace(fields={"name": "Pro", **sizes}), "products")
