@@ -15,7 +15,7 @@ DOCS = ROOT / "docs"
 PACKAGE = ROOT / "revetl_dbt"
 
 _DIAGNOSTICS = {"Diagnostic", "Problem", "RenderError", "single", "problem", "_report"}
-_OUTCOME_CODE = {"Outcome": 3, "Result": 3}  # the position of the code among the arguments
+_OUTCOME_CODE = {"Outcome": 3, "Result": 3, "_Refused": 1}  # the position of the code among the arguments
 _CODE = re.compile(r"[a-z]+(-[a-z]+)*")
 _COLUMN = re.compile(r"\('(\w+)', (text|big|time)\)")
 _TYPES = {"text": "text", "big": "whole number", "time": "timestamp (UTC)"}

@@ -497,11 +497,11 @@ class Intercom(HttpDestination):
         named = {name: fields.pop(name, None) for name in ("event_name", "created_at")}
         lacking = [name for name, given in named.items() if given is None]
         if lacking:
-            raise _Refused(0, "parameter_not_found", f"an event needs `{'` and `'.join(lacking)}`")
+            raise _Refused(0, "event", f"an event needs `{'` and `'.join(lacking)}`")
         metadata = _filled(fields)
         if len(metadata) > _METADATA:
             raise _Refused(
-                0, "metadata", f"Intercom keeps {_METADATA} keys of an event, and this one has {len(metadata)}"
+                0, "event", f"Intercom keeps {_METADATA} keys of an event, and this one has {len(metadata)}"
             )
         self._ask("POST", "/events", json={**named, **who, **({"metadata": metadata} if metadata else {})})
         return Outcome(change.seq, Status.ACCEPTED)
@@ -623,7 +623,7 @@ class Intercom(HttpDestination):
         body = decode_json(response)
         state = body.get("state") if isinstance(body, Mapping) else None
         if not isinstance(state, str):
-            raise UnknownOutcomeError("Intercom's job has no state", code="state")
+            raise UnknownOutcomeError("Intercom's job has no state", code="job")
         return state
 
     def _confirmed(self, batch: Batch, changes: Sequence[Change]) -> list[Outcome]:
@@ -816,7 +816,7 @@ def _data(body: Any, key: str) -> list[Mapping[str, Any]]:
     """Raises UnknownOutcomeError when an answer has no list with `key` in each entry."""
     entries = body.get("data") if isinstance(body, Mapping) else None
     if not isinstance(entries, list) or not all(isinstance(item, Mapping) and key in item for item in entries):
-        raise UnknownOutcomeError("Intercom's answer has no list of results", code="data")
+        raise UnknownOutcomeError("Intercom's answer has no list of results", code="results")
     return entries
 
 
@@ -829,7 +829,7 @@ def _folded(field: str, value: Any) -> str:
 def _segment(value: str) -> str:
     """A value as one part of a path. Raises _Refused for what would lead elsewhere, however it is written."""
     if value in ("", ".", ".."):
-        raise _Refused(0, "id", "an id is empty or consists of dots")
+        raise _Refused(0, "path_value", "an id is empty or consists of dots")
     return quote(value, safe="")
 
 
@@ -838,7 +838,7 @@ def _split(identity: str) -> tuple[str, str, str]:
     contact, _, rest = identity.partition(":")
     kind, _, other = rest.partition(":")
     if kind not in ("companies", "tags"):
-        raise _Refused(404, "id", "no membership has this id", Status.MISSING)
+        raise _Refused(404, "not_found", "no membership has this id", Status.MISSING)
     return contact, kind, other
 
 
