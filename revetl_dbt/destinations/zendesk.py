@@ -94,11 +94,7 @@ class ZendeskConfig(DestinationConfig):
         None, description="API token of `email`; Zendesk turns API tokens off on 2027-04-30"
     )
     verify_emails: bool = Field(False, description="Let Zendesk ask new users by mail to verify their address")
-    bulk_from: int = Field(
-        10,
-        ge=0,
-        description="From how many changes on background jobs are used in place of single requests (0: always)",
-    )
+    bulk_from: int = Field(10, ge=0, description="From how many changes on background jobs are used (0: always)")
     job_seconds: float = Field(2.0, gt=0, description="Seconds between two questions for a background job")
     user_seconds: float = Field(
         60.0, ge=0, description="Seconds between two writes to one user, of which Zendesk refuses a sixth in a minute"
@@ -163,7 +159,7 @@ _TAGGED = {"user_tags": "users", "organization_tags": "organizations", "ticket_t
 _MEMBERSHIPS = "organization_memberships"
 _MEMBERSHIP_PATH = "/api/v2/organization_memberships"
 _NAMES = ("users", "organizations", _MEMBERSHIPS, "tickets", *_TAGGED)
-_ID = re.compile(r"[0-9A-Za-z]+")
+_ID, _OWN_ID = re.compile(r"[0-9]+"), re.compile(r"[0-9A-Za-z]+")
 
 
 def _kind(name: str) -> _Kind | None:
@@ -186,8 +182,6 @@ _UNSUPPORTED: Mapping[Operation, str] = {
     Operation.ERASE: "Zendesk erases users only: use `delete`, which agents can undo for tickets, for 30 days",
 }
 _REPEATABLE = frozenset({Operation.UPSERT, Operation.UPDATE, Operation.DELETE, Operation.ERASE})
-
-
 _WRITING = (Operation.UPSERT, Operation.UPDATE, Operation.CREATE, Operation.DELETE)
 _IN_JOBS: Mapping[str, Sequence[Operation]] = {"tickets": (Operation.UPDATE, Operation.DELETE)}
 
@@ -290,7 +284,7 @@ class Zendesk(HttpDestination):
 
     def record_url(self, object: str, id: str) -> str | None:  # noqa: A002 - the contract's words
         kind = _kind(_TAGGED.get(object, object))
-        if self.config.sandbox or self.config.subdomain is None or kind is None or not _ID.fullmatch(id):
+        if self.config.sandbox or self.config.subdomain is None or kind is None or not _OWN_ID.fullmatch(id):
             return None
         return f"https://{self.config.subdomain}.zendesk.com/agent/{kind.page}/{quote(id, safe='')}"
 
@@ -371,7 +365,7 @@ class Zendesk(HttpDestination):
         many = {"id": "ids", "external_id": "external_ids"}.get(match)
         if kind.name == "tickets" and match != "id":
             many = None  # external ids of tickets need not be unique, and are asked for one by one
-        texts = [str(value) for value in values if match != "id" or _ID.fullmatch(str(value))]
+        texts = [str(value) for value in values if match != "id" or _OWN_ID.fullmatch(str(value))]
         # Values are told apart by commas there.
         together = [text for text in texts if many and "," not in text]
         path = kind.path if kind.own else f"{kind.path}/show_many"
@@ -396,9 +390,10 @@ class Zendesk(HttpDestination):
     def _ids(self, object_name: str, changes: Sequence[Change]) -> dict[int, str]:
         """Record ids by `seq`, of those that exist as far as is known: from the ledger, the match value or Zendesk."""
         known = {change.seq: change.id or change.match.get("id") for change in changes}
-        ids = {seq: str(known) for seq, known in known.items() if known and _ID.fullmatch(str(known))}
+        own = _OWN.fullmatch(object_name) is not None
+        form, fold = (_OWN_ID, str) if own else (_ID, _folded)
+        ids = {seq: str(found) for seq, found in known.items() if found and form.fullmatch(str(found))}
         for name in ("external_id", "email"):
-            fold = str if _OWN.fullmatch(object_name) else _folded
             asked: dict[str, list[int]] = {}
             for change in changes:
                 if change.match.get(name) and not known[change.seq]:
@@ -550,10 +545,10 @@ class Zendesk(HttpDestination):
         for one, many in (("user", "users"), ("organization", "organizations")):
             alone = [
                 Change(
-                    change.seq, (), _without_none({"id": change.match.get(f"{one}_id"), "external_id": external}), {}
+                    change.seq, (), {"id": match.get(f"{one}_id"), "external_id": match.get(f"{one}_external_id")}, {}
                 )
                 for change in changes
-                for external in [change.match.get(f"{one}_external_id")]
+                for match in [change.match]
             ]
             sides.append(self._ids(many, alone))
         users, organizations = sides
@@ -932,7 +927,7 @@ class _Results:
             return Status.MISSING
         if _PASSING.search(message) or code in _PASSING_CODES:
             return Status.RETRY
-        taken = operation is Operation.UPSERT and "taken" in message
+        taken = operation is Operation.UPSERT and _TAKEN.search(message) is not None
         if taken and self.batch.object == _MEMBERSHIPS:
             return Status.UNCHANGED
         # Created by another batch after this one had looked: it is found next time.
@@ -948,6 +943,7 @@ _EXPECTED = {
     Operation.UPDATE: Status.UPDATED,
     Operation.DELETE: Status.DELETED,
 }
+_TAKEN = re.compile(r"\b(taken|already)\b")
 _PASSING_CODES = frozenset({"Conflict", "DatabaseConflict", "TooManyRequests", "InternalServerError", "Timeout"})
 _PASSING = re.compile(r"\b(timed? ?out|deadlock|lock wait|exceeded the rate limit|try again later)\b", re.IGNORECASE)
 
@@ -990,10 +986,6 @@ def _matched(change: Change) -> tuple[str, Any]:
 
 def _folded(value: Any) -> str:
     return "" if value is None else str(value).casefold()
-
-
-def _without_none(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if value is not None}
 
 
 def _short(texts: Sequence[str]) -> Iterator[Sequence[str]]:
@@ -1117,21 +1109,8 @@ _STANDARD: Mapping[str, Sequence[FieldInfo]] = {
     ],
 }
 _NUMBERS = frozenset(info.name for fields in _STANDARD.values() for info in fields if info.type == "integer")
-_CUSTOM_TYPES = frozenset(
-    (
-        "text",
-        "textarea",
-        "checkbox",
-        "date",
-        "integer",
-        "decimal",
-        "regexp",
-        "lookup",
-        "dropdown",
-        "tagger",
-        "multiselect",
-    )
-)
+_TEXTUAL = frozenset({"text", "textarea", "regexp", "dropdown", "tagger"})
+_CUSTOM_TYPES = _TEXTUAL | {"checkbox", "date", "integer", "decimal", "lookup", "multiselect"}
 _OBJECT_FIELDS = {
     "user_fields": "user_field",
     "organization_fields": "organization_field",
@@ -1227,7 +1206,6 @@ def _same(value: Any) -> Any:
     return value
 
 
-_TEXTUAL = frozenset({"text", "textarea", "regexp", "dropdown", "tagger"})
 _NATURAL: Mapping[ColumnType, Callable[[Any], Any]] = {
     **dict.fromkeys(ColumnType, _same),
     ColumnType.DECIMAL: finite,
