@@ -191,7 +191,7 @@ class Salesforce(HttpDestination):
             reads=True,
             described=True,
             bulk={**dict.fromkeys(small, Bulk(job, self.config.bulk_above + 1)), Operation.ERASE: Bulk(job)},
-            creates_fields=self.config.permission_set is not None,
+            creates_fields=self.config.sandbox or self.config.permission_set is not None,
             references=True,
             unsupported=_UNSUPPORTED,
         )
