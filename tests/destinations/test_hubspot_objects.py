@@ -398,3 +398,20 @@ class TestOAuth:
     def test_secrets_do_not_leave_for_the_sandbox(self, settings: dict[str, Any]) -> None:
         mine = HubSpotConfig(**settings).in_sandbox("http://127.0.0.1:1", "key")
         assert mine.secrets() == ["key"]
+
+
+@pytest.mark.parametrize("name", ["contacts", "companies", "2-1", TRIALS, LOGIN])
+def test_what_an_object_cannot_do_is_said(hubspot: HubSpot, name: str) -> None:
+    kind = hubspot.object_type(name)
+    assert kind is not None
+    assert kind.name == name
+    assert set(kind.operations).isdisjoint(kind.unsupported)
+    assert {*kind.operations, *kind.unsupported} == set(Operation)
+    assert kind.idempotent <= set(kind.operations)
+
+
+@pytest.mark.parametrize(
+    "name", ["lists/", "lists/a", "lists/1/2", "lists", "events/", "events/a b", "events/a/b", "event/a"]
+)
+def test_names_that_are_no_object(hubspot: HubSpot, name: str) -> None:
+    assert hubspot.object_type(name) is None

@@ -162,7 +162,7 @@ def ask(vendor: Any, method: str, path: str, body: bytes) -> Any:
     return vendor.handle(Request(method, path, {}, {"authorization": f"Bearer {vendor.token()}"}, body))
 
 
-@settings(max_examples=500, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(request_=damaged())
 def test_any_body_gets_an_answer_of_the_vendor(hubspot: Any, request_: tuple[str, str, bytes]) -> None:
     method, path, body = request_
