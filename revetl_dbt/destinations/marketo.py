@@ -32,7 +32,6 @@ import requests
 from pydantic import Field, SecretStr, model_validator
 from requests.auth import AuthBase
 from typing_extensions import Self
-from urllib3 import encode_multipart_formdata
 
 from revetl_dbt.destinations.base import (
     Account,
@@ -420,16 +419,16 @@ class Marketo(HttpDestination):
         ids, _ = self._lead_ids(changes, Status.MISSING)
         if not ids:
             return
-        held: dict[int, Mapping[str, Any]] = {}
+        held: dict[str, Mapping[str, Any]] = {}
         if kind == "lists":
             path = f"/rest/v1/lists/{part}/leads/ismember.json"
             rows = self._call("GET", path, params={"id": sorted(set(ids.values()))})["result"]
-            held = {row["id"]: {} for row in rows if row.get("status") == "memberof"}
+            held = {str(row["id"]): {} for row in rows if row.get("status") == "memberof"}
         else:
             query = _filter("leadId", sorted(set(ids.values())), [*fields, "leadId"])
-            held = {row["leadId"]: row for row in self._pages(f"/rest/v1/programs/{part}/members.json", query)}
+            held = {str(row["leadId"]): row for row in self._pages(f"/rest/v1/programs/{part}/members.json", query)}
         for change in changes:
-            row = held.get(ids.get(change.seq, 0))
+            row = held.get(str(ids.get(change.seq)))
             if row is not None:
                 yield Found(str(ids[change.seq]), change.match[match], {name: row.get(name) for name in fields})
 
@@ -523,7 +522,7 @@ class Marketo(HttpDestination):
         with self._in_flight.hold({(_LEADS, _key(record.get(lookup))) for _, record in records}):
             rows = self._results("POST", "/rest/v1/leads.json", len(records), json=body)
         if lookup == "id" and any(
-            "id" in row and row["id"] != r["id"] for row, (_, r) in zip(rows, records, strict=True)
+            "id" in row and str(row["id"]) != str(r["id"]) for row, (_, r) in zip(rows, records, strict=True)
         ):
             raise UnknownOutcomeError("Marketo's results do not come in the order of the request", code="results")
         return [_outcome(change, row, operation) for row, (change, _) in zip(rows, records, strict=True)]
@@ -607,10 +606,10 @@ class Marketo(HttpDestination):
         if not skipped:
             return list(outcomes)
         query = _filter("leadId", skipped, ["leadId", "statusName"])
-        held = {row.get("leadId"): row.get("statusName") for row in self._pages(f"{path}.json", query)}
+        held = {str(row.get("leadId")): row.get("statusName") for row in self._pages(f"{path}.json", query)}
         return [
             Outcome(outcome.seq, Status.UNCHANGED, outcome.id)
-            if outcome.code == _PAST and held.get(ids[outcome.seq]) == wanted
+            if outcome.code == _PAST and held.get(str(ids[outcome.seq])) == wanted
             else outcome
             for outcome in outcomes
         ]
@@ -674,14 +673,16 @@ class Marketo(HttpDestination):
             raise BatchRejectedError(
                 f"a file of {len(content)} bytes, where Marketo takes less than 10 MB", code=_TOO_LARGE
             )
-        form, content_type = encode_multipart_formdata({"file": ("records.csv", content, "text/csv")})
+        form = requests.Request("POST", self._base_url, files={"file": ("records.csv", content, "text/csv")}).prepare()
         query = {"format": "csv"}
         if batch.object == _LEADS:
             query["lookupField"] = field
             if self.config.partition is not None:
                 query["partitionName"] = self.config.partition
         path = f"{_import_path(batch.object)[0]}.json"
-        body = self._call("POST", path, params=query, data=form, headers={"Content-Type": content_type})
+        body = self._call(
+            "POST", path, params=query, data=form.body, headers={"Content-Type": form.headers["Content-Type"]}
+        )
         job = next((row.get("batchId") for row in body["result"]), None)
         if job is None:
             raise UnknownOutcomeError("Marketo's answer does not name the import", code="results")
@@ -957,12 +958,12 @@ def _by_lead(
     changes: Sequence[Change], ids: Mapping[int, int], rows: Sequence[Mapping[str, Any]], operation: Operation
 ) -> list[Outcome]:
     """The outcomes of changes whose results name the lead."""
-    by_id = {row.get("id"): row for row in rows}
+    by_id = {str(row.get("id")): row for row in rows}
     if not by_id:
         raise UnknownOutcomeError("Marketo's answer has no results", code="results")
     unlisted: Mapping[str, Any] = {}
     found = [change for change in changes if change.seq in ids]
-    return [_outcome(c._replace(id=str(ids[c.seq])), by_id.get(ids[c.seq], unlisted), operation) for c in found]
+    return [_outcome(c._replace(id=str(ids[c.seq])), by_id.get(str(ids[c.seq]), unlisted), operation) for c in found]
 
 
 def _imported_outcome(
