@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -35,14 +35,31 @@ def show_error(error: Exception, options: Options | None) -> int:
         show_diagnostics(error.diagnostics, options)
         return BAD_INPUT
     if isinstance(error, RevetlError):
-        show_diagnostics([Diagnostic("failed", str(error))], options)
+        show_diagnostics([Diagnostic("failed", _without_secrets(str(error)))], options)
         code = FAILED
     else:
         show_diagnostics([_unforeseen(error, options)], options)
         code = BAD_INPUT
     if options is not None and options.debug:
-        _echo("".join(traceback.format_exception(error)), options)
+        _echo("\n".join(_traceback(error)), options)
     return code
+
+
+def _traceback(error: BaseException) -> Iterator[str]:
+    """Where an error comes from. What it says may quote secrets and values, which its place does not."""
+    from revetl_dbt.report.redact import Redactor, known_secrets
+
+    before = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    if before is not None:
+        yield from _traceback(before)
+    yield from ("Traceback (most recent call last):", "".join(traceback.format_tb(error.__traceback__)).rstrip())
+    yield f"{type(error).__name__}: {Redactor(known_secrets())(str(error))}"
+
+
+def _without_secrets(text: str) -> str:
+    from revetl_dbt.report.redact import Redactor, known_secrets
+
+    return Redactor(known_secrets(), show_values=True)(text)
 
 
 def as_json(diagnostic: Diagnostic) -> dict[str, Any]:

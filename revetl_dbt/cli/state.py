@@ -14,7 +14,7 @@ import click
 
 from revetl_dbt.cli.messages import FAILED, show_error
 from revetl_dbt.cli.options import Command, log_options, pass_options, project_options, selection_options
-from revetl_dbt.errors import InputError, RevetlError
+from revetl_dbt.errors import InputError, RevetlError, WarehouseError
 from revetl_dbt.nearest import did_you_mean, listed
 from revetl_dbt.project.options import Options
 
@@ -159,14 +159,20 @@ def baseline(options: Options, names: Sequence[str], yes: bool) -> int:
     from dataclasses import replace
 
     from revetl_dbt.cli.work import Work
+    from revetl_dbt.destinations.base import DestinationError
     from revetl_dbt.engine import state as engine
 
     work = Work.begin(replace(options, syncs=tuple(names), gate=False))
     chosen = ", ".join(f"`{sync.name}`" for sync in work.loaded.syncs)
     _confirm(f"Take the rows of {chosen} as they are now for accepted? What differs is not sent any more", yes)
 
+    redact = work.redact()
+
     def one(sync: Sync) -> None:
-        done = engine.baseline(store, links[sync.spec.destination], sync)
+        try:
+            done = engine.baseline(store, links[sync.spec.destination], sync)
+        except (DestinationError, WarehouseError) as error:
+            raise RevetlError(redact(sync, str(error))) from None
         left = f"; {done.invalid:,} cannot be sent" if done.invalid else ""
         work.log.notice(f"`{sync.name}` begins with {done.rows:,} rows, {done.taken:,} of them new or changed{left}")
 

@@ -20,7 +20,7 @@ from revetl_dbt.project.run_results import gate
 from revetl_dbt.project.target import check_connection
 from revetl_dbt.report.console import Redact, header, overview
 from revetl_dbt.report.log import Log
-from revetl_dbt.report.redact import Redactor, environment_secrets
+from revetl_dbt.report.redact import Redactor, environment_secrets, remember
 from revetl_dbt.spec.load import Loaded, load
 from revetl_dbt.spec.models import Sync
 from revetl_dbt.warehouse.store import Store
@@ -42,6 +42,7 @@ class Work:
         loaded = load(options)
         log.warnings(loaded.warnings)
         overview(log, loaded.syncs, loaded.profile.target)
+        remember(_secrets(loaded))
         return cls(loaded, log, _skipped(loaded))
 
     @property
@@ -107,8 +108,7 @@ class Work:
         return lambda sync, text: redactors[sync.name](text)
 
     def _secrets(self) -> list[str]:
-        configured = [secret for output in self.loaded.outputs.values() for secret in output.config.secrets()]
-        return [*environment_secrets(), *configured]
+        return [*environment_secrets(), *_secrets(self.loaded)]
 
 
 @contextmanager
@@ -127,6 +127,10 @@ def open_store(project: Project, profile: Profile, log: Log) -> Iterator[Store]:
         yield Store(session, notice=log.notice)
     finally:
         session.close()
+
+
+def _secrets(loaded: Loaded) -> list[str]:
+    return [secret for output in loaded.outputs.values() for secret in output.config.secrets()]
 
 
 def sandbox_dir(target_path: Path) -> Path:

@@ -10,6 +10,7 @@ import threading
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -31,6 +32,9 @@ from revetl_dbt.destinations.base import (
     UnauthorizedError,
     UnknownOutcomeError,
 )
+
+CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+"""Environment variables that name a CA bundle, as requests reads them."""
 
 STATUS_ERRORS: Mapping[int, type[DestinationError]] = {
     400: BatchRejectedError,
@@ -193,8 +197,17 @@ class HttpDestination(Destination):
         session.trust_env = False
         if not self.config.sandbox:
             session.proxies.update(requests.utils.get_environ_proxies(self._base_url))
-        session.verify = self.config.ca_bundle or os.environ.get("REQUESTS_CA_BUNDLE") or True
+        session.verify = self._trusted()
         return session
+
+    def _trusted(self) -> str | bool:
+        """The CA bundle of the output, else the environment's, else certifi's: certificates are checked, always."""
+        bundle = self.config.ca_bundle or next(
+            (os.environ[name] for name in CA_VARIABLES if os.environ.get(name)), None
+        )
+        if bundle is not None and not Path(bundle).exists():
+            raise FatalError(f"there is no CA bundle `{bundle}` to check certificates with", code="tls")
+        return bundle or True
 
 
 def decode_json(response: requests.Response) -> Any:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
@@ -105,6 +107,13 @@ def check_names(declarations: Collection[Declaration], locator: Locator, path: P
             yield problem.diagnostic(place, "config", "meta", BLOCK, sync.name)
 
 
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
 class _Reader:
     """Reads the output of one destination for one target."""
 
@@ -138,7 +147,22 @@ class _Reader:
         if self._diagnostics:
             return None, self._diagnostics
         line = self._file.line(*self._keys)
-        return Output(self._name, self._target, connector, config, self._file.path, line), []
+        output = Output(self._name, self._target, connector, config, self._file.path, line)
+        return output, list(self._readable(config.base_url or ""))
+
+    def _readable(self, url: str) -> Iterator[Diagnostic]:
+        """A warning of a URL on whose way anybody can read along."""
+        parts = urlsplit(url)
+        if parts.scheme == "http" and not _is_loopback(parts.hostname or ""):
+            problem = Problem(
+                "insecure-url",
+                f"Destination `{self._name}` is reached without TLS: credentials and rows can be read on the way",
+                ("base_url",),
+                "https://",
+                "`ca_bundle` names the certificates to trust where the vendor's are not",
+                warning=True,
+            )
+            yield self._locate(problem)
 
     def _raw(self) -> Mapping[str, Any] | None:
         entry = self._file.data[self._name]

@@ -60,7 +60,8 @@ def load(options: Options) -> Loaded:
     try:
         chosen, selection = _select(project, parsed)
         outputs, found = _outputs(project, profile, locator, chosen)
-        problems += found
+        problems += [item for item in found if not item.warning]
+        selection += [item for item in found if item.warning]
     except InputError as error:
         problems += error.diagnostics
     problems += _capabilities(chosen, outputs)

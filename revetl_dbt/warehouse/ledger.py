@@ -449,7 +449,7 @@ def _retype_keys(store: Store, layout: Layout, relation: str, present: Mapping[s
         raise InputError.single(
             "key-changed",
             f"Key `{column.label}` of sync `{layout.sync.name}` is {column.engine_type} now and was"
-            f" {present[column.name]}; what the ledger holds cannot be kept: {_first_lines(str(error))}",
+            f" {present[column.name]}; what the ledger holds does not fit",
             path=layout.sync.path,
             line=layout.sync.line,
             hint="give the column its former type in the model, or give the sync another name, so that it begins anew",

@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 
 from revetl_dbt import __version__
-from revetl_dbt.errors import InputError
+from revetl_dbt.errors import InputError, WarehouseError
 from revetl_dbt.warehouse.entries import Entry, forget
 from revetl_dbt.warehouse.integrity import recorded_columns
 from revetl_dbt.warehouse.migrate import FORMAT
@@ -141,8 +141,11 @@ def import_lines(store: Store, file: Imported, lines: Iterable[bytes]) -> None:
         for part, rows in _batches(file, lines):
             packed = base64.b64encode(msgspec.json.encode(rows)).decode()
             arguments = {"relation": drafts[part], "columns": columns[part], "rows": rows, "base64": packed}
-            with store.connection():
-                store.session.run([str(store.session.macro("revetl_load_rows", **arguments))])
+            try:
+                store.execute([str(store.session.macro("revetl_load_rows", **arguments))])
+            except WarehouseError:
+                # Without the cause: it may quote the value.
+                raise wrong_file(file.source, None, f"holds a value of `{part}` that does not fit its type") from None
         store.execute([*forget(store, entry.sync, entry.account), *_renames(store, entry, drafts), _row(store, file)])
     finally:
         store.execute(drops)

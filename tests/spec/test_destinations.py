@@ -201,3 +201,21 @@ class TestCapabilities:
     def test_the_sandbox_is_not_needed_to_validate(self, shop: Shop) -> None:
         to_crm(shop)
         assert shop.load().outputs["crm"].config.sandbox is True
+
+
+@pytest.mark.parametrize(
+    ("url", "warned"),
+    [
+        ("http://api.example.com/v2", True),
+        ("http://10.0.0.7:8080", True),
+        ("https://api.example.com", False),
+        ("http://127.0.0.1:8080", False),
+        ("http://localhost", False),
+        ("http://[::1]:80", False),
+    ],
+)
+def test_a_way_on_which_others_can_read_along_is_told(shop: Shop, url: str, warned: bool) -> None:
+    shop.write_models(USERS)
+    shop.write("destinations.yml", DESTINATIONS.replace("https://api.example.com", f"'{url}' # <-", 1))
+    told = [(item.code, item.line, item.warning) for item in shop.load().warnings if item.code == "insecure-url"]
+    assert told == ([("insecure-url", shop.marked_line("destinations.yml"), True)] if warned else [])
