@@ -411,7 +411,8 @@ class Zendesk(HttpDestination):
         if item is None or len(batch.changes) > item.operations[batch.operation].records:
             raise ValueError(f"a batch of {len(batch.changes)} exceeds the limit for `{batch.object}`")
         with self._claimed(batch):
-            return self._tag(batch) if batch.object in _TAGGED else [self._one(batch, batch.changes[0])]
+            outcomes = self._tag(batch) if batch.object in _TAGGED else [self._one(batch, batch.changes[0])]
+        return self._released(batch, outcomes)
 
     def _one(self, batch: Batch, change: Change) -> Outcome:
         kind = _kind(batch.object)
@@ -682,11 +683,12 @@ class Zendesk(HttpDestination):
             outcomes.update(_Results(batch).outcomes(rows, positions))
         for n in told.missing:
             outcomes[n] = _missing(batch.changes[n], *([_NO_PAIR] if batch.object == _MEMBERSHIPS else []))
-        return [
+        listed = [
             outcomes.get(n)
             or Outcome(change.seq, Status.RETRY, change.id, "not_begun", "Zendesk began no job for this")
             for n, change in enumerate(batch.changes)
         ]
+        return self._released(batch, listed)
 
     def _job_rows(self, name: str) -> Sequence[Any] | str | Pending:
         """The results of a job, in words why there are none, or how long to wait for them."""
@@ -720,7 +722,7 @@ class Zendesk(HttpDestination):
         if len(done) < len(batch.changes):
             return Pending(0.0)
         del self._each[name]
-        return [done[change.seq] for change in batch.changes]
+        return self._released(batch, [done[change.seq] for change in batch.changes])
 
     def _attempted(self, batch: Batch, change: Change) -> Outcome:
         try:
@@ -735,11 +737,7 @@ class Zendesk(HttpDestination):
     @contextmanager
     def _claimed(self, batch: Batch) -> Iterator[None]:
         """Note that the users of a batch are written to. Raises RateLimitedError when one of them was, a moment ago."""
-        if batch.object not in ("users", "user_tags") or batch.operation is Operation.CREATE:
-            yield
-            return
-        names = {("id", str(change.id)) for change in batch.changes if change.id is not None}
-        names |= {(name, _folded(v)) for c in batch.changes for name, v in c.match.items() if name != "tag"}
+        names = {name for change in batch.changes for name in self._users(batch, change)}
         wait = self._recent.claim(names)
         if wait > 0:
             text = "a user of this batch was written to less than a minute ago, and Zendesk limits updates of one user"
@@ -749,6 +747,21 @@ class Zendesk(HttpDestination):
         except (RetryableError, UnauthorizedError, BatchRejectedError):
             self._recent.release(names)  # nothing was written
             raise
+
+    def _released(self, batch: Batch, outcomes: Sequence[Outcome]) -> Sequence[Outcome]:
+        """The outcomes; the users that nothing was written to may be written to at once."""
+        unwritten = {outcome.seq for outcome in outcomes if outcome.status in _UNWRITTEN}
+        for change in batch.changes if unwritten else ():
+            if change.seq in unwritten:
+                self._recent.release(self._users(batch, change))
+        return outcomes
+
+    def _users(self, batch: Batch, change: Change) -> list[tuple[str, str]]:
+        """By what a change names its user."""
+        if batch.object not in ("users", "user_tags") or batch.operation is Operation.CREATE:
+            return []
+        known = [] if change.id is None else [("id", change.id)]
+        return known + [(name, _folded(value)) for name, value in change.match.items() if name != "tag"]
 
     def error(self, response: requests.Response) -> DestinationError:
         message, code = _reason(response)
@@ -936,6 +949,7 @@ class _Results:
         return Status.REJECTED
 
 
+_UNWRITTEN = (Status.MISSING, Status.REJECTED, Status.RETRY)
 _DONE = {"created": Status.CREATED, "updated": Status.UPDATED, "deleted": Status.DELETED}
 _EXPECTED = {
     Operation.UPSERT: Status.ACCEPTED,

@@ -855,6 +855,16 @@ class TestOneUserAMinute:
         assert caught.value.retry_after == 27.0
         list(careful.write(batch("users", "upsert", *users("a"))))
 
+    def test_nor_does_a_user_that_was_not_written(self, desk: Desk) -> None:
+        careful = desk.connect(user_seconds=60.0)
+        stale = users("a")[0]._replace(id="99")
+        bad = Change(1, (1,), {"external_id": "b"}, {"name": "", "email": "b@x.test"})
+        assert by_seq(careful.write(batch("users", "update", stale)), [stale])[0].status is Status.MISSING
+        assert finished(careful, batch("users", "upsert", stale, bad))[1].status is Status.REJECTED
+        list(careful.write(batch("users", "upsert", bad._replace(fields=NEW))))
+        with pytest.raises(RateLimitedError):
+            list(careful.write(batch("users", "upsert", stale)))
+
     def test_the_vendor_refuses_a_sixth_update(self, desk: Desk) -> None:
         desk.sandbox.configure("zendesk", enforce_limits=True)
         known = desk.user("a")

@@ -110,7 +110,7 @@ class Zendesk(Vendor):
         at, now = self.store.setting(f"zendesk:key:{key}"), self.store.now() / 1000
         if known is not None and now - float(at or now) < _KEPT:
             if known[0] != fingerprint:
-                text = "Request parameters are different from the first request with this idempotency key"
+                text = "Request parameters don't match the given idempotency key"
                 raise ApiError(400, {"error": "IdempotentRequestError", "description": text})
             return Response(known[1], body=known[2], headers={"x-idempotency-lookup": "hit"})
         handler = self._router.find(request)
