@@ -256,7 +256,8 @@ class _Worker:
         """The field, parent object and parent field of `Relation.Field` or `Object:Relation.Field`."""
         told, colon, rest = column.rpartition(":")
         relation, _, match = rest.partition(".")
-        item = next((f for f in self._fields.values() if (f.relationship or "").lower() == relation.lower()), None)
+        related = (item for item in self._fields.values() if item.relationship)
+        item = next((item for item in related if str(item.relationship).lower() == relation.lower()), None)
         if item is None:
             raise _InvalidBatch(f"Field name not found : {column}")
         if bool(colon) != (len(item.reference_to) > 1) or (colon and told not in item.reference_to):

@@ -131,7 +131,7 @@ class Query:
         self, fields: Mapping[str, Field], relation: str, values: Mapping[str, Any]
     ) -> tuple[Field, ObjectType, Mapping[str, Field]]:
         for item in fields.values():
-            if (item.relationship or "").lower() == relation.lower():
+            if item.relationship and item.relationship.lower() == relation.lower():
                 parent = self._org.of_prefix(values.get(item.name) or "") or self._org.kind(item.reference_to[0])
                 if parent is not None:
                     return item, parent, self._org.fields(parent)
