@@ -33,6 +33,7 @@ from revetl_dbt.destinations.base import (
 )
 from revetl_dbt.destinations.stripe import Stripe, StripeConfig
 from revetl_dbt.sandbox import Sandbox
+from revetl_dbt.spec.destinations import load_outputs
 
 from .stub import Answer, Asked, OpenGate, Stub
 
@@ -732,3 +733,18 @@ class TestValues:
     def test_nothing_to_write(self, stub: Stub, stripe: Stripe) -> None:
         assert write(stripe, "update", PRO._replace(fields={}), "products") == Outcome(2, Status.UNCHANGED, "pro")
         assert stub.asked == []
+
+
+def test_a_live_key_in_development_stops_everything(tmp_path: Path) -> None:
+    path = tmp_path / "destinations.yml"
+    path.write_text(
+        "billing: {outputs: {dev: {type: stripe, api_key: rk_live_1}, prod: {type: stripe, api_key: rk_live_1}}}"
+    )
+    outputs, problems = load_outputs(path, "dev", ["billing"], {})
+    assert not outputs
+    (found,) = problems
+    assert not found.warning
+    assert "live key" in found.render()
+    assert "rk_live_1" not in found.render()
+    outputs, problems = load_outputs(path, "prod", ["billing"], {})
+    assert (list(outputs), problems) == (["billing"], [])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 from revetl_dbt.sandbox import Sandbox
+from revetl_dbt.sandbox.stripe.schema import KINDS, Param
 
 stripe = pytest.importorskip("stripe", reason="stripe is not installed")
 
@@ -181,3 +183,47 @@ def refused(kind: type[Exception], call: Any, words: str = "") -> Any:
         call()
     assert words in str(caught.value)
     return caught.value
+
+
+MORE: dict[str, set[str]] = {
+    "customers": {
+        "cash_balance",
+        "payment_method",
+        "source",
+        "tax_id_data",
+        "test_clock",
+        "validate",
+        "default_source",
+    },
+    "products": {"default_price_data", "tax_details", "type"},
+    "prices": {"product_data"},
+}
+"""Parameters of Stripe's that the stand-in does not know: what they would do lies outside of these objects."""
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("method", ["Create", "Update"])
+def test_parameters_are_stripe_s(kind: str, method: str) -> None:
+    """By name, nested ones included, as in the description that Stripe's client is generated from."""
+    word = KINDS[kind].word.capitalize()
+    params = {
+        name: param
+        for name, param in KINDS[kind].params.items()
+        if (param.create if method == "Create" else param.update)
+    }
+    compare(f"{word}{method}Params", params, MORE[kind] | {"expand"})
+
+
+def compare(name: str, params: Mapping[str, Param], more: set[str]) -> None:
+    described = set(getattr(stripe.params, name).__annotations__) - set(stripe.RequestOptions.__annotations__)
+    assert set(params) <= described, name
+    assert described - set(params) <= more, name
+    for key, param in params.items():
+        inner = name + "".join(part.capitalize() for part in key.split("_"))
+        singular = inner.removesuffix("s")
+        for candidate in (inner, singular):
+            if param.inner and hasattr(stripe.params, candidate):
+                compare(candidate, param.inner, {"custom_unit_amount", "tiers"})
+                break
+        else:
+            assert not param.inner, f"{name} has no {key}"
