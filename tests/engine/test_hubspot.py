@@ -31,6 +31,7 @@ class Crm:
     """Runs syncs of a warehouse against a HubSpot of one's own."""
 
     def __init__(self, sandbox: Sandbox, warehouse: Warehouse, folder: Path) -> None:
+        self.sandbox = sandbox
         self.hub = cast("StandIn", sandbox.vendor("hubspot"))
         self._warehouse = warehouse
         self._folder = folder
@@ -95,6 +96,27 @@ def test_a_contact_goes_with_the_company_that_is_looked_up(crm: Crm, warehouse: 
     crm.people({"email": "ada@x.test"}, {"email": "bob@x.test", "company": "b"}, {"email": "eve@x.test"})
     assert crm.run(people)[0].totals.updated == 1
     assert crm.companies_of("ada@x.test") == []
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"kind": "status", "status": 429, "policy": "SECONDLY", "retry_after": 0},
+        {"kind": "status", "status": 500},
+        {"kind": "reset", "accepted": True},
+        {"kind": "results", "how": "missing"},
+    ],
+)
+def test_trouble_with_associations_is_sat_out(crm: Crm, warehouse: Warehouse, fault: dict[str, Any]) -> None:
+    warehouse.table("firms", {"ref": "varchar", "name": "varchar"}, [{"ref": "'a'", "name": "'a'"}])
+    crm.run(FIRMS)
+    crm.people(*({"email": f"p{n}@x.test", "company": "a"} for n in range(5)))
+    crm.sandbox.set_faults([{**fault, "times": 1, "path": "*/batch/associate/default"}])
+    lookup = {"lookup": {"object": "companies", "match": {"ref": "company"}}}
+    (result,) = crm.run(("people", {**PEOPLE, "fields": {"associations.companies": lookup}}))
+    assert (result.status, result.totals.accepted) == ("success", 5)
+    assert {tuple(crm.companies_of(f"p{n}@x.test")) for n in range(5)} == {("a",)}
+    assert crm.hub.store.counts("hubspot")["contacts"] == (5, 0)
 
 
 def test_who_is_on_a_list_follows_the_rows(crm: Crm) -> None:
