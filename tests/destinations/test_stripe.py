@@ -245,6 +245,15 @@ class TestPrices:
         other = {**fields, "tiers": tiers[:1]}
         assert write(live, "update", MONTHLY._replace(id=made.id, fields=other), "prices").code == "fixed"
 
+    def test_empty_and_boolean_values_are_compared(self, live: Stripe) -> None:
+        custom = {"enabled": True, "minimum": 5}
+        fields = {"product": "pro", "currency": "eur", "custom_unit_amount": custom, "recurring.meter": ""}
+        known = write(live, "create", MONTHLY._replace(fields={**fields, "unit_amount": 1}), "prices").id
+        assert write(live, "update", MONTHLY._replace(id=known, fields=fields), "prices").status is Status.UPDATED
+        other = {**fields, "custom_unit_amount": {"enabled": False}, "recurring.meter": "m"}
+        outcome = write(live, "update", MONTHLY._replace(id=known, fields=other), "prices")
+        assert "never changes `custom_unit_amount`, `recurring.meter`" in str(outcome.message)
+
     def test_gone_or_never_there(self, live: Stripe) -> None:
         assert write(live, "update", MONTHLY._replace(id="price_none"), "prices").status is Status.MISSING
         assert write(live, "update", MONTHLY, "prices").status is Status.MISSING
@@ -413,6 +422,12 @@ class TestErrors:
         with pytest.raises(UnknownOutcomeError, match="no list of records"):
             write(stripe, "upsert", ADA)
         assert len(stub.asked) == 1
+
+    def test_a_look_that_is_refused_is_about_the_record(self, stub: Stub, stripe: Stripe) -> None:
+        for status in (400, 402):
+            stub.answer(problem(status))
+            with pytest.raises(BatchRejectedError):
+                write(stripe, "upsert", ADA)
 
     def test_an_empty_success_may_have_created_it(self, live: Stripe, sandbox: Sandbox) -> None:
         sandbox.set_faults([{"kind": "garbage", "body": "blank", "method": "POST"}])

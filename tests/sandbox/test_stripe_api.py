@@ -82,6 +82,27 @@ def error(response: requests.Response, status: int = 400) -> dict[str, Any]:
         ("products", {"name": "x", "url": "example.com"}, "url_invalid", "url", "Not a valid URL"),
         ("products", {"name": "x", "images": "y"}, None, "images", "Invalid array"),
         ("products", {"name": "x", "statement_descriptor": "x" * 23}, None, "statement_descriptor", "at most 22"),
+        ("customers", {"metadata": "x"}, None, "metadata", "Invalid object: x"),
+        ("customers", {"metadata[a][b]": "x"}, None, "metadata[a]", "Invalid string"),
+        ("customers", {"name[a]": "x"}, None, "name", "Invalid string"),
+        ("customers", {"preferred_locales[0][a]": "x"}, None, "preferred_locales[0]", "Invalid string"),
+        ("products", {"name": "x", "marketing_features[0]": "y"}, None, "marketing_features[0]", "Invalid object: y"),
+        ("products", {"name": "x", "url": "http://["}, "url_invalid", "url", "Not a valid URL"),
+        ("prices", {"currency": "eur", "currency_options[usd]": "1"}, None, "currency_options[usd]", "Invalid object"),
+        (
+            "prices",
+            {"currency": "eur", "product": "pro", "unit_amount": "-1"},
+            "parameter_invalid_integer",
+            "unit_amount",
+            "non-negative",
+        ),
+        (
+            "prices",
+            {"currency": "eur", "product": "pro", "unit_amount_decimal": "one"},
+            None,
+            "unit_amount_decimal",
+            "Invalid decimal: one",
+        ),
         ("prices", {"unit_amount": "1"}, "parameter_missing", "currency", "Missing required param"),
         ("prices", {"currency": "eur", "unit_amount": "1"}, None, None, "either `product` or `product_data`"),
         ("prices", {"currency": "euro", "product": "pro"}, None, "currency", "Invalid currency: euro"),
@@ -147,6 +168,19 @@ def test_an_update_leaves_the_rest(api: Api) -> None:
     cleared = api.made(f"customers/{made['id']}", name="", **{"invoice_settings[footer]": "Thanks"})
     assert (cleared["name"], cleared["invoice_settings"]["footer"]) == (None, "Thanks")
     assert api.made(f"customers/{made['id']}", **{"invoice_settings[footer]": ""})["invoice_settings"]["footer"] is None
+
+
+def test_metadata_keys_may_be_numbers(api: Api) -> None:
+    assert api.made("customers", **{"metadata[0]": "a", "metadata[1]": "b"})["metadata"] == {"0": "a", "1": "b"}
+
+
+def test_other_currencies(api: Api) -> None:
+    api.made("products", id="pro", name="Pro")
+    options = {"currency_options[usd][unit_amount]": "5", "custom_unit_amount[enabled]": "true"}
+    price = api.made("prices", product="pro", currency="jpy", unit_amount="7", **options)
+    shown = api.get(f"prices/{price['id']}", **{"expand[]": "currency_options"}).json()
+    assert shown["currency_options"]["usd"]["unit_amount"] == 5
+    assert "7 JPY" in requests.get(f"{api.sandbox.base_url}/pages/stripe/prices", timeout=10).text
 
 
 def test_an_address_is_replaced_as_a_whole(api: Api) -> None:

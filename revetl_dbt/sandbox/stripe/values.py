@@ -60,13 +60,12 @@ def _map(param: Param, value: Any, name: str, creating: bool) -> dict[str, Any]:
         value = {str(n): item for n, item in enumerate(value)}
     if not isinstance(value, dict):
         raise errors.invalid("object", name, str(value))
-    if param.inner:
-        return {
-            key: checked(param.inner, item, creating=creating, path=_named(name, key))
-            for key, item in value.items()
-            if isinstance(item, dict)
-        }
-    return {key: _metadata(key, item, name) for key, item in value.items()}
+    if not param.inner:
+        return {key: _metadata(key, item, name) for key, item in value.items()}
+    wrong = next((key for key, item in value.items() if not isinstance(item, dict)), None)
+    if wrong is not None:
+        raise errors.invalid("object", _named(name, wrong), str(value[wrong]))
+    return {key: checked(param.inner, item, creating=creating, path=_named(name, key)) for key, item in value.items()}
 
 
 def _metadata(key: str, value: Any, name: str) -> str | None:
