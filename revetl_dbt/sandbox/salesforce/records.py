@@ -185,7 +185,7 @@ class Records:
         if record is None:
             number = self.store.next_number(f"salesforce:{kind.prefix}", 1, 1)
             record, row.created = Record(record_id(kind.prefix, number), {}, now, now), True
-            extra = {name: value for name, value in values.items() if name not in row.values}
+            extra = {name: value for name, value in values.items() if name not in row.values and value is not False}
             if extra:
                 changes.append(
                     Change(record.id, now, AUTOMATIC, {name: (None, value) for name, value in extra.items()})
