@@ -83,7 +83,7 @@ class Desk:
 
     def results(self, response: requests.Response) -> list[dict[str, Any]]:
         """What became of a job."""
-        assert response.status_code == 200, response.text
+        assert response.status_code in (200, 201), response.text
         status = response.json()["job_status"]
         assert (status["status"], status["results"]) == ("queued", None)
         for _ in range(3):

@@ -18,6 +18,10 @@ from revetl_dbt.sandbox.zendesk.records import Records
 from revetl_dbt.sandbox.zendesk.render import rendered
 
 _API = "/api/v2"
+_DELETED = (
+    *("id", "url", "name", "email", "created_at", "updated_at", "time_zone", "phone", "organization_id", "role"),
+    *("active", "locale", "locale_id", "photo", "shared_phone_number"),
+)
 _NAMES = "{kind:users|organizations|tickets}"
 
 
@@ -99,7 +103,9 @@ class Endpoints:
         request.records = 1
         if not self._records.erase(request.params["id"]):
             raise not_found()
-        return Response(data={"deleted_user": {"id": int(request.params["id"]), "active": False}})
+        record = self._account.store.read(VENDOR, "users", [request.params["id"]])[request.params["id"]]
+        shown = rendered(self._account, STANDARD["users"], record)
+        return Response(data={"deleted_user": {name: shown.get(name) for name in _DELETED}})
 
     def set_by_external_id(self, kind: Kind, request: Request) -> Response:
         """PATCH a custom object record by its external id; it is created where there is none, which is not told."""
@@ -170,7 +176,9 @@ class Endpoints:
     def _listed(self, kind: Kind, records: Sequence[Record]) -> Response:
         shown = [rendered(self._account, kind, record) for record in records]
         if kind.own:
-            return Response(data={kind.many: shown, "meta": {"has_more": False}})
+            return Response(
+                data={kind.many: shown, "meta": {"has_more": False, "after_cursor": None, "before_cursor": None}}
+            )
         return Response(data={kind.many: shown, "count": len(shown), "next_page": None, "previous_page": None})
 
     # -- parts -----------------------------------------------------------------------------------

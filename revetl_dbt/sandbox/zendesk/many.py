@@ -112,7 +112,7 @@ class Bulk:
             return act(item)
 
         with self._account.store.transaction():
-            return Response(data=self._jobs.start(kind, items, verb, acted))
+            return Response(201 if kind.own else 200, self._jobs.start(kind, items, verb, acted))
 
     def _items(self, kind: Kind, request: Request) -> list[dict[str, Any]]:
         body = request.json()
