@@ -71,7 +71,7 @@ _PAGE = 150  # contacts of a page of results
 _TEXT = 255  # characters of a custom attribute
 _METADATA = 10  # keys of an event
 _SPEND = 2**31 - 1
-_JOB_SECONDS = 2.0
+_JOB_SECONDS = 1.0
 _CACHED_IDS = 100_000
 
 
