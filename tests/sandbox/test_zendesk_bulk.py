@@ -165,10 +165,13 @@ class TestPages:
         assert "No plan yet" in text(read(f"{base}/custom_objects/plan"))
 
     def test_a_ticket_with_its_conversation(self, desk: Desk) -> None:  # noqa: F811
-        made = desk.call("POST", "/tickets", {"ticket": {"subject": "Help", "comment": {"body": "It broke"}}})
+        known = desk.user()
+        ticket = {"subject": "Help", "comment": {"body": "It broke"}, "requester_id": known}
+        made = desk.call("POST", "/tickets", {"ticket": ticket})
         page = text(read(f"{desk.sandbox.base_url}/pages/zendesk/tickets/{made.json()['ticket']['id']}"))
         assert "#1 Help" in page
         assert "Conversation It broke" in page
+        assert f"Requester id {known}" in page
 
     def test_values_are_never_markup(self, desk: Desk) -> None:  # noqa: F811
         known = desk.user(name=EVIL, notes=EVIL, tags=["<b>"])

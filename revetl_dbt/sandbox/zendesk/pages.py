@@ -16,7 +16,7 @@ from revetl_dbt.sandbox.zendesk.memberships import organizations
 from revetl_dbt.sandbox.zendesk.records import Records, flat
 
 _PROFILE: Mapping[str, Sequence[str]] = {
-    "users": ("email", "phone", "role", "external_id", "notes", "details"),
+    "users": ("email", "external_id", "phone", "role", "notes", "details"),
     "organizations": ("external_id", "domain_names", "notes", "details"),
     "tickets": ("status", "priority", "type", "external_id"),
 }
@@ -63,8 +63,8 @@ def _label(account: Account, kind: Kind, name: str) -> str:
     return str(field["title"]) if field else (key or name).replace("_", " ").capitalize()
 
 
-def display(value: Any) -> Child:
-    """A value as Zendesk shows it: tags as chips, a check for yes, grouped digits, days in words."""
+def display(name: str, value: Any) -> Child:
+    """A value as Zendesk shows it: tags as chips, a check for yes, grouped digits except in ids, days in words."""
     if value is None:
         return None
     if isinstance(value, bool):
@@ -72,7 +72,7 @@ def display(value: Any) -> Child:
     if isinstance(value, list):
         return [element("span", str(item), class_="chip") for item in value]
     if isinstance(value, (int, float)):
-        return f"{value:,}"
+        return str(value) if name.endswith("_id") else f"{value:,}"
     text = str(value)
     return parts.day(text) if len(text) == 10 and text[4] + text[7] == "--" and _is_day(text) else text
 
@@ -95,9 +95,9 @@ def _list(account: Account, kind: Kind, query: str, number: int) -> Response:
     filled = {name for item in values for name in item}
     about = [name for name in _PROFILE.get(kind.name, ("external_id",)) if name in filled]
     custom = [f"{kind.custom}.{key}" for key in account.fields(kind) if f"{kind.custom}.{key}" in filled]
-    columns = [*about[:3], *custom, *about[3:]][:_COLUMNS]
+    columns = [*about[:2], *custom, *about[2:]][:_COLUMNS]
     rows = [
-        [_who(kind, record), *[display(item.get(name)) for name in columns], parts.moment(record.updated)]
+        [_who(kind, record), *[display(name, item.get(name)) for name in columns], parts.moment(record.updated)]
         for record, item in zip(shown, values, strict=True)
     ]
     heads = [kind.one.replace("_", " ").capitalize(), *[_label(account, kind, name) for name in columns], "Last change"]
@@ -162,7 +162,7 @@ class _Profile:
             parts.avatar(name, "big"),
             element("h1", name),
             element("p", at) if at else None,
-            element("p", display(record.properties["tags"])) if record.properties.get("tags") else None,
+            element("p", display("tags", record.properties["tags"])) if record.properties.get("tags") else None,
             element("span", f"deleted {parts.moment(record.archived)}", class_="chip gone")
             if record.archived
             else None,
@@ -170,7 +170,7 @@ class _Profile:
         )
 
     def _fact(self, name: str) -> tuple[str, Child, bool]:
-        return _label(self._account, self._kind, name), display(self._values.get(name)), name in self._synced
+        return _label(self._account, self._kind, name), display(name, self._values.get(name)), name in self._synced
 
     def _custom(self) -> Child:
         names = [f"{self._kind.custom}.{key}" for key in self._account.fields(self._kind)]
@@ -186,7 +186,7 @@ class _Profile:
 
     def _step(self, change: Change) -> parts.Step:
         fields: list[tuple[str, Child, Child]] = [
-            (_label(self._account, self._kind, name), display(before), display(after))
+            (_label(self._account, self._kind, name), display(name, before), display(name, after))
             for name, (before, after) in change.fields.items()
             if name not in _UNSEEN
         ]
