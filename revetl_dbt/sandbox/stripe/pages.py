@@ -51,7 +51,14 @@ _DETAILS: Mapping[str, Sequence[str]] = {
         "active",
     ),
 }
-_LABELS = {"id": "ID", "url": "URL", "unit_amount": "Price", "tax_exempt": "Tax status", "recurring.interval": "Billed"}
+_LABELS = {
+    "url": "URL",
+    "unit_amount": "Price",
+    "tax_exempt": "Tax status",
+    "recurring.interval": "Billed",
+    "address.line1": "Address",
+    "address.line2": "Address, second line",
+}
 
 
 def page(store: Store, request: Request) -> Response:
@@ -125,11 +132,9 @@ def _list(store: Store, kind: Kind, query: str, number: int) -> Response:
 def _card(store: Store, kind: Kind, record: Record) -> Response:
     history = store.changes(VENDOR, kind.name, [record.id])[record.id]
     values = record.properties
-    # What a new record is given without being asked is no work of the sync.
-    synced = {
-        name for change in history for name, (_, after) in change.fields.items() if after not in (None, [], False)
-    }
-    details = [name for name in _DETAILS[kind.name] if name in flat(values)]
+    synced = {name for change in history for name in change.fields}
+    held = flat(values)
+    details = [name for name in _DETAILS[kind.name] if name in synced or held.get(name) not in (None, [])]
     profile = element(
         "section",
         _head(kind, record),
@@ -158,7 +163,7 @@ def _card(store: Store, kind: Kind, record: Record) -> Response:
     steps = [
         parts.Step(
             change.at,
-            change.source,
+            change.source.replace("API", "sync"),
             [(label(name), _shown(name, old), _shown(name, new)) for name, (old, new) in change.fields.items()],
         )
         for change in reversed(history)

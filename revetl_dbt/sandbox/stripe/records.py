@@ -7,7 +7,7 @@ import secrets
 import string
 import threading
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -116,7 +116,7 @@ class Records:
             self._claim_lookup_key(kind, record_id, values, transfer)
             now = self._store.now()
             record = Record(record_id, values, now, now)
-            self._keep(kind, record, {}, "API")
+            self._keep(kind, record, {}, "API", new)
             return record
 
     def update(self, kind: Kind, record_id: str, given: Mapping[str, Any]) -> Record:
@@ -130,7 +130,7 @@ class Records:
             record.properties = self._finished(kind, merged(kind.params, before, new), new)
             self._claim_lookup_key(kind, record_id, record.properties, transfer)
             record.updated = self._store.now()
-            self._keep(kind, record, before, "API")
+            self._keep(kind, record, before, "API", new)
             return record
 
     def delete(self, kind: Kind, record_id: str) -> Record:
@@ -149,9 +149,13 @@ class Records:
             self._store.write(VENDOR, kind.name, [record], [Change(record_id, record.updated, "API: deleted", {})])
             return record
 
-    def _keep(self, kind: Kind, record: Record, before: Mapping[str, Any], source: str) -> None:
+    def _keep(
+        self, kind: Kind, record: Record, before: Mapping[str, Any], source: str, written: Collection[str]
+    ) -> None:
+        """Store a record, and in its history what was `written` and differs; not what Stripe fills in by itself."""
         was, now = flat(before), flat(record.properties)
-        fields = {name: (was.get(name), now.get(name)) for name in {**was, **now} if was.get(name) != now.get(name)}
+        differing = [name for name in {**was, **now} if was.get(name) != now.get(name)]
+        fields = {name: (was.get(name), now.get(name)) for name in differing if name.partition(".")[0] in written}
         self._index(kind, record.id, before, record.properties)
         self._store.write(VENDOR, kind.name, [record], [Change(record.id, record.updated, source, fields)])
 
@@ -181,7 +185,7 @@ class Records:
             before = dict(other.properties)
             other.properties["lookup_key"] = None
             other.updated = self._store.now()
-            self._keep(kind, other, before, "transferred")
+            self._keep(kind, other, before, "API: transferred", ["lookup_key"])
 
     def _finished(self, kind: Kind, values: dict[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
         """The values with those that follow from others."""
