@@ -181,7 +181,7 @@ class Salesforce(HttpDestination):
         return self._object_type(name) if _NAME.fullmatch(name) else None
 
     def _object_type(self, name: str) -> ObjectType:
-        job = Limits(self.config.bulk_records, JOB_BYTES)
+        job, above = Limits(self.config.bulk_records, JOB_BYTES), self.config.bulk_above
         small = (Operation.UPSERT, Operation.UPDATE, Operation.CREATE, Operation.APPEND, Operation.DELETE)
         return ObjectType(
             name=name,
@@ -190,7 +190,7 @@ class Salesforce(HttpDestination):
             match_ignores_case=not self.config.case_sensitive,
             reads=True,
             described=True,
-            bulk={**dict.fromkeys(small, Bulk(job, self.config.bulk_above + 1)), Operation.ERASE: Bulk(job)},
+            bulk={**dict.fromkeys(small, Bulk(job, above + 1 if above else 0)), Operation.ERASE: Bulk(job)},
             creates_fields=self.config.sandbox or self.config.permission_set is not None,
             references=True,
             unsupported=_UNSUPPORTED,
@@ -724,8 +724,9 @@ class _Results:
         self._settle(row, lambda change: self._part.refused(change, code, message, (fields or "").split()))
 
     def unprocessed(self, row: Mapping[str, str]) -> None:
-        """These were not tried: the job failed or was aborted."""
-        status = Status.REJECTED if self._reason.startswith("InvalidBatch") else Status.RETRY
+        """These were not tried: the job failed or was aborted. In smaller company most may get through, unless it is
+        about a column, which all of them have."""
+        status = Status.REJECTED if self._reason.startswith("InvalidBatch : Field name") else Status.RETRY
         self._settle(row, lambda change: Outcome(change.seq, status, change.id, "unprocessed", self._reason))
 
     def outcomes(self) -> list[Outcome]:

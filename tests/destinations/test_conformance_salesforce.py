@@ -9,11 +9,22 @@ from typing import Any
 
 import pytest
 
-from revetl_dbt.destinations.base import ColumnType
-from revetl_dbt.destinations.conformance import Conformance, Subject, Trouble
+from revetl_dbt.destinations.base import (
+    Batch,
+    Change,
+    ColumnType,
+    Destination,
+    Outcome,
+    Pending,
+    RetryableError,
+    Status,
+    UnknownOutcomeError,
+)
+from revetl_dbt.destinations.conformance import POISON, Conformance, OpenGate, Subject, Trouble
 from revetl_dbt.destinations.salesforce import Salesforce, SalesforceConfig
 from revetl_dbt.sandbox import Sandbox
 
+from .salesforce_org import batch
 from .stand import VALUES, Stand
 
 TYPES = {
@@ -50,9 +61,41 @@ class TestSalesforce(Conformance):
 class TestSalesforceJobs(TestSalesforce):
     """Everything through Bulk API 2.0."""
 
+    # Salesforce does not work on a job before it is closed: what goes wrong earlier may be sent again, a create too.
+
+    def test_broken_connections_are_unknown(self, subject: Subject) -> None:
+        for trouble in (Trouble.RESET_BEFORE, Trouble.RESET_AFTER):
+            self._fails(subject, trouble, UnknownOutcomeError, RetryableError)
+
+    def test_a_success_that_says_nothing_is_none(self, subject: Subject) -> None:
+        for trouble in (Trouble.EMPTY, Trouble.NOT_JSON):
+            self._fails(subject, trouble, UnknownOutcomeError, RetryableError)
+
+    def test_a_poisoned_batch_is_to_be_bisected(self, subject: Subject) -> None:
+        """The job fails, and the engine sends its records again in smaller jobs."""
+        destination = subject.connect(OpenGate())
+        fields = {"name__c": POISON}
+        sent = batch(
+            "upsert", [Change(n, (n,), {"Ref__c": f"c{n}"}, fields if n == 0 else {}) for n in range(3)], "Case"
+        )
+        subject.server.provoke(Trouble.POISON_BATCH)
+        outcomes = poll_salesforce(destination, sent)
+        destination.close()
+        assert {outcome.status for outcome in outcomes} == {Status.RETRY}
+        assert all(outcome.message for outcome in outcomes)
+
     @pytest.fixture
     def subject(self, sandbox: Sandbox, tmp_path: Path) -> Subject:
         return salesforce_subject(sandbox, tmp_path, "Case", bulk_above=0)
+
+
+def poll_salesforce(destination: Destination, sent: Batch) -> list[Outcome]:
+    """The outcomes of a batch that goes through a job."""
+    jobs: list[str] = []
+    destination.submit(sent, jobs.append)
+    answer = destination.poll(sent, jobs[0])
+    assert not isinstance(answer, Pending)
+    return list(answer)
 
 
 def salesforce_subject(sandbox: Sandbox, tmp_path: Path, kind: str, bulk_above: int) -> Subject:

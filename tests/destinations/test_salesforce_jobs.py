@@ -205,6 +205,12 @@ class TestOutcomes:
         assert outcomes[1].message == "InvalidBatch : Field name not found : Nothing__c"
         assert outcomes[1].code == "unprocessed"
 
+    def test_a_failed_job_is_tried_in_smaller_ones(self, org: Org, salesforce: Salesforce) -> None:
+        org.sandbox.set_faults([{"kind": "poison", "field": "LastName", "equals": "P", "whole_batch": True}])
+        outcomes = through_job(salesforce, "create", person(1, LastName="P"), person(2))
+        assert {outcome.status for outcome in outcomes.values()} == {Status.RETRY}
+        assert "InvalidBatch" in str(outcomes[2].message)
+
     def test_a_job_that_somebody_aborted(self, org: Org, salesforce: Salesforce) -> None:
         salesforce.check()
         org.sandbox.set_faults([{"kind": "reset", "method": "PATCH", "times": 1}])
