@@ -93,7 +93,7 @@ def command(options: Options, release: tuple[str, ...], retry_attempts: int, dry
 
 def send(work: Work, how: Sending, choose: Callable[[Store], Sequence[Sync]] | None = None) -> int:
     """Run the syncs of `work`, or those of them that `choose` picks, and tell how it went; returns the exit code."""
-    from revetl_dbt.engine.delivery import RetryPolicy
+    from revetl_dbt.engine.patience import RetryPolicy
     from revetl_dbt.engine.result import RunOptions
     from revetl_dbt.engine.run import Run
     from revetl_dbt.report import artifacts

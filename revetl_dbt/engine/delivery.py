@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import uuid
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -16,13 +15,10 @@ from revetl_dbt.destinations.base import (
     Change,
     Destination,
     DestinationError,
-    FatalError,
     ObjectType,
     Operation,
     Outcome,
     Pending,
-    QuotaExhaustedError,
-    RateLimitedError,
     Rendered,
     RetryableError,
     Sendable,
@@ -32,24 +28,7 @@ from revetl_dbt.destinations.base import (
 )
 from revetl_dbt.engine.mapping import seq_of
 from revetl_dbt.engine.pacing import Pacer
-
-
-@dataclass(frozen=True, slots=True)
-class RetryPolicy:
-    """How long a refused batch is tried.
-
-    `attempts` in all, waiting `first` seconds, then twice that, at most `longest`. A vendor that asks for more patience
-    than `patience` seconds has no capacity for this run: the destination stops.
-    """
-
-    attempts: int = 6
-    first: float = 1.0
-    longest: float = 60.0
-    patience: float = 900.0
-
-    def delay(self, failures: int) -> float:
-        """Seconds before the next try, with jitter so that workers do not come back together."""
-        return min(self.longest, self.first * 2.0 ** (failures - 1)) * random.uniform(0.5, 1.0)  # noqa: S311
+from revetl_dbt.engine.patience import RetryPolicy, back_off
 
 
 class InterruptedDeliveryError(Exception):
@@ -145,7 +124,7 @@ class Delivery:
             except (RetryableError, UnknownOutcomeError) as error:
                 failures += 1
                 try:
-                    self._back_off(error, failures)
+                    back_off(error, failures, self._policy, self._pacer)
                 except DestinationError as stop:
                     raise InterruptedDeliveryError(stop, [], job_goes_on=True) from stop
             except DestinationError as error:
@@ -222,7 +201,7 @@ class Delivery:
                 except RetryableError as error:
                     failure = error
                 failures += 1
-                self._back_off(failure, failures)
+                back_off(failure, failures, self._policy, self._pacer)
             except DestinationError as stop:
                 if doubt is None or isinstance(stop, BatchRejectedError):
                     raise
@@ -250,22 +229,6 @@ class Delivery:
                 raise
             # The vendor can be asked what became of a job that is known.
         return self.follow(operation, plain, begun[0])
-
-    def _back_off(self, failure: DestinationError, failures: int) -> None:
-        asked = failure.retry_after
-        if asked is not None and asked > self._policy.patience:
-            raise QuotaExhaustedError(
-                f"{failure} (the vendor asks to wait {asked:.0f} s)", code=failure.code
-            ) from failure
-        if failures >= self._policy.attempts:
-            raise FatalError(
-                f"{failure}, {failures} times", code=failure.code, request_id=failure.request_id
-            ) from failure
-        delay = asked if asked is not None else self._policy.delay(failures)
-        if isinstance(failure, RateLimitedError):
-            self._pacer.pause(delay)
-        else:
-            self._pacer.wait(delay)
 
     def _accounted(
         self, changes: Sequence[Sendable], answered: Sequence[Outcome], *, repeatable: bool

@@ -4,6 +4,7 @@ take what is declared; and custom fields that are created on request."""
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 
 from revetl_dbt.destinations.base import ColumnType, FieldInfo, ObjectType
 from revetl_dbt.engine.link import Link
@@ -26,7 +27,7 @@ def checked_fields(sync: Sync, kind: ObjectType, link: Link) -> dict[str, FieldI
         return fields
     for name in _named(sync):
         if name not in fields:
-            found = link.destination.describe_field(kind.name, name)
+            found = link.ask(partial(link.destination.describe_field, kind.name, name))
             if found is not None:
                 fields[name] = found
     problems = list(_problems(sync, kind, fields))

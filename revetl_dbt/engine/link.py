@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from revetl_dbt.destinations.base import (
     Account,
@@ -22,11 +22,15 @@ from revetl_dbt.destinations.base import (
     UnauthorizedError,
 )
 from revetl_dbt.engine.pacing import Pacer
+from revetl_dbt.engine.patience import RetryPolicy, ask
 from revetl_dbt.spec.destinations import Output
 from revetl_dbt.warehouse.store import Store
 
 if TYPE_CHECKING:
     from revetl_dbt.sandbox import Sandbox, SandboxClient
+
+
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -39,11 +43,16 @@ class Link:
     stopped: str | None = None  # why nothing more is sent to it in this run
     _account: Account | None = None
     _described: dict[str, dict[str, FieldInfo]] = field(default_factory=dict)
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
 
     def note(self, error: DestinationError) -> None:
         """Remember what ends the run for the whole destination: no quota left, credentials refused."""
         if isinstance(error, (QuotaExhaustedError, UnauthorizedError)):
             self.stopped = str(error)
+
+    def ask(self, request: Callable[[], T]) -> T:
+        """What a request that changes nothing is answered, with the patience of a run. Raises DestinationError."""
+        return ask(request, self.destination, self.retry, self.pacer)
 
     def account(self, store: Store) -> Account:
         """Whose account it is: known from an earlier run with the credentials, else asked. Raises DestinationError."""
@@ -51,7 +60,7 @@ class Link:
             mark = fingerprint(self.output.config)
             self._account = store.known_account(mark)
         if self._account is None:
-            self._account = self.destination.check()
+            self._account = self.ask(self.destination.check)
             store.save_account(mark, self._account)
         return self._account
 
@@ -60,7 +69,8 @@ class Link:
         if not kind.described:
             return {}
         if kind.name not in self._described:
-            self._described[kind.name] = {info.name: info for info in self.destination.describe(kind.name)}
+            infos = self.ask(lambda: self.destination.describe(kind.name))
+            self._described[kind.name] = {info.name: info for info in infos}
         return self._described[kind.name]
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
-from revetl_dbt.destinations.base import Change, Destination, Found, ObjectType, Operation, Outcome, Reference, Status
+from revetl_dbt.destinations.base import Change, Found, ObjectType, Operation, Outcome, Reference, Status
+from revetl_dbt.engine.link import Link
 from revetl_dbt.spec.models import FieldMapping, Sync, Write
 
 READ_AT_ONCE = 100
@@ -17,10 +19,10 @@ _CACHED_REFERENCES = 100_000
 class Preparation:
     """Settles the changes of one sync just before they are sent; used by several workers at once."""
 
-    def __init__(self, sync: Sync, kind: ObjectType, destination: Destination) -> None:
+    def __init__(self, sync: Sync, kind: ObjectType, link: Link) -> None:
         spec = sync.spec
         self._object = spec.object
-        self._destination = destination
+        self._link = link
         self._vendor_resolves = kind.references
         self._match = next(iter(spec.match), None)
         self._on_create = _fields_with(spec.fields, Write.ON_CREATE)
@@ -120,7 +122,11 @@ class Preparation:
 
     def _read(self, object_name: str, match: str, values: Sequence[Any], fields: Sequence[str]) -> Iterable[Found]:
         for start in range(0, len(values), READ_AT_ONCE):
-            yield from self._destination.read(object_name, match, values[start : start + READ_AT_ONCE], fields)
+            part = values[start : start + READ_AT_ONCE]
+            yield from self._link.ask(partial(self._found, object_name, match, part, fields))
+
+    def _found(self, object_name: str, match: str, values: Sequence[Any], fields: Sequence[str]) -> list[Found]:
+        return list(self._link.destination.read(object_name, match, values, fields))
 
 
 def _fields_with(fields: Mapping[str, FieldMapping], write: Write) -> frozenset[str]:

@@ -7,11 +7,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from revetl_dbt.destinations.base import Account, ObjectType, Outcome, Status
-from revetl_dbt.engine.delivery import Delivery, InterruptedDeliveryError, RetryPolicy
+from revetl_dbt.engine.delivery import Delivery, InterruptedDeliveryError
 from revetl_dbt.engine.hearsay import Hearsay
 from revetl_dbt.engine.journal import Job, Journal, Left
 from revetl_dbt.engine.link import Link
 from revetl_dbt.engine.mapping import Mapper, Row
+from revetl_dbt.engine.patience import RetryPolicy
 from revetl_dbt.engine.sending import changes_of, finished_batch, operation_for
 from revetl_dbt.spec.models import Sync
 from revetl_dbt.warehouse.ledger import Group, Ledger, Range, Result, former_ledger

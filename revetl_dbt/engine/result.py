@@ -9,7 +9,7 @@ from typing import Literal, Protocol
 
 from revetl_dbt.destinations.base import Account
 from revetl_dbt.engine import guards
-from revetl_dbt.engine.delivery import RetryPolicy
+from revetl_dbt.engine.patience import RetryPolicy
 from revetl_dbt.engine.sending import Totals
 from revetl_dbt.spec.models import Sync
 

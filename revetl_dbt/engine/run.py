@@ -31,6 +31,8 @@ class Run:
         self.run_id = str(uuid.uuid4())
         self._store = store
         self._links = links
+        for link in links.values():
+            link.retry = options.retry
         self._options = options
         self._reporter = reporter
         self._stop = stop

@@ -199,7 +199,7 @@ class SyncRun:
             ledger,
             kind,
             Mapper(ledger.layout, self._link.destination, fields, self._store.session.adapter_type),
-            Preparation(self._sync, kind, self._link.destination),
+            Preparation(self._sync, kind, self._link),
             delivery_for(self._sync, self._link, kind, account, self._options.retry),
             journal,
             plan_id=plan_id,

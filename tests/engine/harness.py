@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from revetl_dbt.destinations.base import DestinationConfig, Guards
-from revetl_dbt.engine.delivery import RetryPolicy
 from revetl_dbt.engine.link import Link
 from revetl_dbt.engine.pacing import Pacer
+from revetl_dbt.engine.patience import RetryPolicy
 from revetl_dbt.engine.result import RunOptions, SyncResult
 from revetl_dbt.engine.run import Run
 from revetl_dbt.engine.sync_run import open_sync

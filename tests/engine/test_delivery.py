@@ -26,8 +26,9 @@ from revetl_dbt.destinations.base import (
     UnauthorizedError,
     UnknownOutcomeError,
 )
-from revetl_dbt.engine.delivery import Delivery, InterruptedDeliveryError, RetryPolicy
+from revetl_dbt.engine.delivery import Delivery, InterruptedDeliveryError
 from revetl_dbt.engine.pacing import Pacer, StoppedError
+from revetl_dbt.engine.patience import RetryPolicy
 
 from .bounds import examples
 from .fake import Fake, people
