@@ -73,6 +73,7 @@ _BYTES = 900_000  # less than 1 MB with what stands around the records
 _FILE_BYTES = 10_000_000 - 65_536  # less than 10 MB with the multipart frame
 _FILE = Limits(100_000, 9_000_000)
 _VALUES = 300  # of one query
+_QUEUE_WAIT = 60.0  # seconds, when there are ten imports already
 _NO_FILE = "none"  # the job of a batch of which nothing can stand in a file
 
 MUNCHKIN_ID = r"^\d{3}-[A-Z]{3}-\d{3}$"
@@ -929,6 +930,8 @@ def _refusal(body: Mapping[str, Any], response: requests.Response | None) -> Des
     if wait is None and code == "606":
         seconds = re.search(r"in '?(\d+)'? secs", words)  # the window of the limit
         wait = float(seconds[1]) if seconds else None
+    elif wait is None and code == "1016":
+        wait = _QUEUE_WAIT
     request_id = body.get("requestId")
     return kind(message, code=code, request_id=None if request_id is None else str(request_id), retry_after=wait)
 

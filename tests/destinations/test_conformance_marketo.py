@@ -26,7 +26,8 @@ TYPES: Mapping[ColumnType, str] = {
     ColumnType.TIMESTAMP: "datetime",
     ColumnType.TIMESTAMPTZ: "datetime",
 }
-MATCH = {"leads": "email", "customObjects/plan_c": "ref"}
+MATCH = {"leads": "email", "companies": "externalCompanyId", "customObjects/plan_c": "ref"}
+IMPORTED = ("leads", "customObjects/plan_c")
 
 
 class LeadStand(Stand):
@@ -53,7 +54,7 @@ class TestMarketo(Conformance):
 class TestMarketoImports(TestMarketo):
     """Everything through imports."""
 
-    @pytest.fixture(params=MATCH)
+    @pytest.fixture(params=IMPORTED)
     def subject(self, sandbox: Sandbox, tmp_path: Path, request: pytest.FixtureRequest) -> Subject:
         return marketo_subject(sandbox, tmp_path, request.param, 0)
 
@@ -74,7 +75,7 @@ class TestMarketoImports(TestMarketo):
 
 def marketo_subject(sandbox: Sandbox, tmp_path: Path, kind: str, threshold: int) -> Subject:
     sandbox.load_setup("marketo", setup(tmp_path))
-    stand = LeadStand(sandbox, "marketo", kind, MATCH[kind], "x_name")
+    stand = (LeadStand if kind == "leads" else Stand)(sandbox, "marketo", kind, MATCH[kind], "x_name")
     config = stand.settings(MarketoConfig(type="marketo", sandbox=True, bulk_threshold=threshold))
 
     def connect(gate: Gate) -> Marketo:
@@ -98,5 +99,5 @@ def setup(tmp_path: Path) -> Path:
     fields = [{"name": f"x_{n}", "dataType": TYPES.get(column, "string")} for n, (column, _) in VALUES.items()]
     plan = {"apiName": "plan_c", "dedupeFields": ["ref"], "fields": [{"name": "ref", "dataType": "string"}, *fields]}
     path = tmp_path / "marketo.yml"
-    path.write_text(json.dumps({"fields": {"leads": fields}, "customObjects": [plan]}))
+    path.write_text(json.dumps({"fields": {"leads": fields, "companies": fields}, "customObjects": [plan]}))
     return path

@@ -572,8 +572,9 @@ class TestImports:
         sandbox.configure("marketo", import_seconds=30.0)
         for n in range(10):
             self.submit(marketo, [Change(n, (n,), {"email": f"u{n}@x.test"}, {})])
-        with pytest.raises(RetryableError, match="Too many imports"):
+        with pytest.raises(RetryableError, match="Too many imports") as caught:
             self.submit(marketo, self.rows(1))
+        assert caught.value.retry_after == 60
 
     def test_a_forgotten_import_is_repeated(self, sandbox: Sandbox, marketo: Marketo, clock: Clock) -> None:
         batch, job = self.submit(marketo, self.rows(3))

@@ -235,7 +235,7 @@ class Marketo(Vendor):
         def handler(request: Request) -> Response:
             kind = self.instance.members if key == "members" else self._leads.kind
             rows = [field.schema() for field in kind.fields.values()]
-            return query.paged(rows, int(request.first("batchSize") or 300), request.first("nextPageToken"))
+            return query.paged(rows, request.first("batchSize"), request.first("nextPageToken"))
 
         return handler
 

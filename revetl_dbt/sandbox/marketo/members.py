@@ -10,7 +10,7 @@ from revetl_dbt.sandbox.marketo.account import VENDOR, Account
 from revetl_dbt.sandbox.marketo.errors import ApiError, RowError, success
 from revetl_dbt.sandbox.marketo.leads import refuse_whole
 from revetl_dbt.sandbox.marketo.query import by_filter, paged, shown
-from revetl_dbt.sandbox.marketo.reading import body, lead_ids, listed, query, records
+from revetl_dbt.sandbox.marketo.reading import body, first, lead_ids, listed, query, records
 from revetl_dbt.sandbox.marketo.schema import Field
 from revetl_dbt.sandbox.marketo.values import kept, millis, moment_text
 from revetl_dbt.sandbox.messages import Request, Response
@@ -73,9 +73,7 @@ class Members:
         asked = query(request)
         names = listed(asked, "fields") or ["email", "updatedAt", "createdAt", "lastName", "firstName"]
         rows = [shown(kind, lead, names) for lead in leads.values()]
-        return paged(
-            rows, int((asked.get("batchSize") or ["300"])[0]), next(iter(asked.get("nextPageToken", ())), None)
-        )
+        return paged(rows, first(asked, "batchSize"), first(asked, "nextPageToken"))
 
     def _list(self, request: Request) -> str:
         return f"lists/{self._account.defined('list', request.params['list'])['id']}"
@@ -189,7 +187,7 @@ class Members:
         """POST activities/external.json."""
         rows = records(request, body(request))
         poisons = refuse_whole([request.poisoned(_attributes(row)) for row in rows])
-        kinds = {item["id"]: item for item in self._account.store.definitions(VENDOR, "activity").values()}
+        kinds = {str(item["id"]): item for item in self._account.store.definitions(VENDOR, "activity").values()}
         results: list[dict[str, Any]] = []
         for row, poison in zip(rows, poisons, strict=True):
             try:
@@ -201,11 +199,11 @@ class Members:
                 results.append({"status": "skipped", "errors": error.reasons()})
         return success(results)
 
-    def _add(self, row: Mapping[str, Any], kinds: Mapping[int, Mapping[str, Any]]) -> int:
+    def _add(self, row: Mapping[str, Any], kinds: Mapping[str, Mapping[str, Any]]) -> int:
         for name in ("leadId", "activityDate", "activityTypeId", "primaryAttributeValue", "attributes"):
             if row.get(name) in (None, ""):
                 raise RowError("1002", f"Missing value for the required parameter '{name}'")
-        kind = kinds.get(row["activityTypeId"])
+        kind = kinds.get(str(row["activityTypeId"]))
         if kind is None:
             raise RowError("1013", f"Activity type {row['activityTypeId']} not found")
         self._account.lead(row["leadId"])
@@ -237,7 +235,7 @@ def _attribute(definition: Mapping[str, Any], value: Any) -> Any:
 def _attributes(row: Mapping[str, Any]) -> dict[str, Any]:
     """The attributes of an activity by API name, or by name where that is given."""
     found = row.get("attributes")
-    if not isinstance(found, list):
+    if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
         raise ApiError("1001", "Invalid value for 'attributes'. Required of type 'array'")
     return {str(item.get("apiName") or item.get("name")): item.get("value") for item in found}
 

@@ -10,7 +10,7 @@ from typing import Any
 from revetl_dbt.sandbox.marketo.account import Account
 from revetl_dbt.sandbox.marketo.errors import ApiError, success
 from revetl_dbt.sandbox.marketo.objects import shown_id
-from revetl_dbt.sandbox.marketo.reading import MOST, body, listed, query
+from revetl_dbt.sandbox.marketo.reading import MOST, body, first, listed, page_size, query
 from revetl_dbt.sandbox.marketo.schema import Field, Kind
 from revetl_dbt.sandbox.marketo.values import moment_text
 from revetl_dbt.sandbox.messages import Request, Response
@@ -25,21 +25,20 @@ def by_filter(account: Account, kind: Kind, request: Request, defaults: Sequence
 
     `defaults` are the fields of an answer to a query that names none.
     """
-    token: str | None
     if request.method == "POST" and "json" in request.headers.get("content-type", ""):
         given = body(request)
         found = _compound(account, kind, given)
-        names = [str(name) for name in given.get("fields") or ()]
-        size, token = int(given.get("batchSize") or MOST), given.get("nextPageToken")
+        names, size, token = given.get("fields") or [], given.get("batchSize"), given.get("nextPageToken")
+        if not isinstance(names, list):
+            raise ApiError("1001", "Invalid value for 'fields'. Required of type 'array'")
     else:
         asked = query(request)
-        names = listed(asked, "fields")
         found = _matching(account, kind, asked)
-        size, token = int((asked.get("batchSize") or [str(MOST)])[0]), next(iter(asked.get("nextPageToken", ())), None)
+        names, size, token = listed(asked, "fields"), first(asked, "batchSize"), first(asked, "nextPageToken")
     if kind.key == "leads" and len(found) > _TOO_MANY:
         raise ApiError("1003", "Too many results match the filter")
     own = _LEAD_DEFAULTS if kind.key == "leads" else (*kind.dedupe, "updatedAt", "createdAt")
-    names = names or list(defaults or own)
+    names = [str(name) for name in names] or list(defaults or own)
     unknown = [name for name in names if name.lower() not in {field.lower() for field in kind.fields}]
     if unknown:
         raise ApiError("1006", f"Field '{unknown[0]}' not found")
@@ -101,13 +100,13 @@ def shown(kind: Kind, record: Record, names: Iterable[str]) -> dict[str, Any]:
     return {name: values[name] for name in asked if name in values}
 
 
-def paged(rows: Sequence[Mapping[str, Any]], size: int, token: str | None) -> Response:
-    """A page of at most 300 rows; where there are more, the token of the next. ApiError 1003 for a bad token."""
+def paged(rows: Sequence[Mapping[str, Any]], size: Any, token: Any) -> Response:
+    """A page of at most 300 rows; where there are more, the token of the next. ApiError 1001 and 1003."""
     try:
         start = int(json.loads(base64.b32decode(token))) if token else 0
-    except ValueError:
+    except (TypeError, ValueError):
         raise ApiError("1003", "Invalid nextPageToken") from None
-    end = start + max(1, min(size, MOST))
+    end = start + page_size(size)
     if end >= len(rows):
         return success(rows[start:end])
     return success(rows[start:end], nextPageToken=base64.b32encode(str(end).encode()).decode(), moreResult=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import parse_qs
@@ -74,6 +75,20 @@ def method(request: Request) -> str:
 def listed(parameters: Mapping[str, Sequence[str]], name: str) -> list[str]:
     """A parameter that may be repeated, hold commas, or both."""
     return [part.strip() for value in parameters.get(name, ()) for part in value.split(",") if part.strip()]
+
+
+def first(parameters: Mapping[str, Sequence[str]], name: str) -> str | None:
+    """The first value of a parameter."""
+    return next(iter(parameters.get(name, ())), None)
+
+
+def page_size(value: Any) -> int:
+    """How many records a page may hold. ApiError 1001 for what is no number."""
+    if value in (None, ""):
+        return MOST
+    if isinstance(value, bool) or not re.fullmatch(r"\d{1,9}", str(value)):
+        raise ApiError("1001", "Invalid value for 'batchSize'. Required of type 'Integer'")
+    return max(1, min(int(value), MOST))
 
 
 def lead_ids(request: Request) -> list[int]:
