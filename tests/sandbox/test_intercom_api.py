@@ -497,6 +497,14 @@ class TestJobs:
 
     def test_a_job_that_there_is_not(self, api: Api) -> None:
         assert api.refused("GET /contacts/bulk/job_v2_9", headers=self.PREVIEW)[:2] == (404, "job_not_found")
+        more = {"contacts": [{"external_id": "u9"}], "job": {"id": "job_v2_9"}}
+        assert api.refused("POST /contacts/bulk", more, headers=self.PREVIEW)[:2] == (404, "job_not_found")
+
+    def test_a_job_that_is_done_takes_no_more(self, api: Api) -> None:
+        self.job(api, "POST /contacts/bulk", {"external_id": "u1"})
+        more = {"contacts": [{"external_id": "u2"}], "job": {"id": "job_v2_1"}}
+        text = "job job_v2_1 is closed for new task updates"
+        assert api.refused("POST /contacts/bulk", more, headers=self.PREVIEW) == (403, "forbidden", text)
 
 
 class TestPages:

@@ -66,8 +66,10 @@ class Jobs:
 
     def _submit(self, request: Request, carry: Carry, by_id: bool = False) -> Response:
         _check_version(request)
-        plural = request.params["plural"]
-        items = _items(body_of(request), plural, by_id)
+        plural, body = request.params["plural"], body_of(request)
+        if body.get("job"):
+            self._append(plural, str(body["job"].get("id")))
+        items = _items(body, plural, by_id)
         request.records = len(items)
         failed = sum(not _carried(carry, request, item) for item in items)
         now = self.store.now() // 1000
@@ -85,12 +87,21 @@ class Jobs:
         self.store.define(VENDOR, "job", str(job["id"]), {"job": job, "polls": self.polls}, plural)
         return Response(202, _unfinished(job))
 
+    def _append(self, plural: str, name: str) -> None:
+        """Jobs are carried out at once, so that each is closed when another request could add to it."""
+        self._kept(plural, name)
+        raise ApiError(403, "forbidden", f"job {name} is closed for new task updates")
+
+    def _kept(self, plural: str, name: str) -> dict[str, Any]:
+        kept: dict[str, Any] | None = self.store.definitions(VENDOR, "job", plural).get(name)
+        if kept is None:
+            raise ApiError(404, "job_not_found", f"job {name} not found")
+        return kept
+
     def _get(self, request: Request) -> Response:
         _check_version(request)
         name, plural = request.params["id"], request.params["plural"]
-        kept = self.store.definitions(VENDOR, "job", plural).get(name)
-        if kept is None:
-            raise ApiError(404, "job_not_found", f"job {name} not found")
+        kept = self._kept(plural, name)
         if kept["polls"] > 0:
             self.store.define(VENDOR, "job", name, {**kept, "polls": kept["polls"] - 1}, plural)
             return Response(data=_unfinished(kept["job"]))

@@ -95,7 +95,7 @@ class Contacts:
         return Response(data={**_reference(record), "archived": True})
 
     def _unarchive(self, request: Request) -> Response:
-        record = self.workspace.store.read("intercom", CONTACTS, [request.params["id"]]).get(request.params["id"])
+        record = self.workspace.ever(CONTACTS, request.params["id"])
         if record is None:
             raise no_contact()
         if record.properties.get("$deleted"):

@@ -11,7 +11,7 @@ import base64
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from revetl_dbt.sandbox.intercom.attributes import Attribute
+from revetl_dbt.sandbox.intercom.attributes import VENDOR, Attribute
 from revetl_dbt.sandbox.intercom.errors import ApiError, invalid
 from revetl_dbt.sandbox.intercom.workspace import CONTACTS, Workspace
 from revetl_dbt.sandbox.store import Record
@@ -125,7 +125,7 @@ def _candidates(workspace: Workspace, query: Mapping[str, Any] | None) -> list[R
 
 def _indexed(workspace: Workspace, field: str, values: Sequence[str]) -> list[Record]:
     if field == "id":
-        found = workspace.store.read("intercom", CONTACTS, values)
+        found = workspace.store.read(VENDOR, CONTACTS, values)
     else:
         keys = {value.lower() if field == "email" else value for value in values}
         found = {record.id: record for key in keys for record in workspace.holders(CONTACTS, field, key)}

@@ -34,8 +34,12 @@ class Workspace:
 
     def any(self, kind: str, record_id: str) -> Record | None:
         """A record, archived or not; None for one that is gone for good."""
-        record = self.store.read(VENDOR, kind, [record_id]).get(record_id)
+        record = self.ever(kind, record_id)
         return record if record is not None and not record.properties.get("$deleted") else None
+
+    def ever(self, kind: str, record_id: str) -> Record | None:
+        """A record that there is or has been."""
+        return self.store.read(VENDOR, kind, [record_id]).get(record_id)
 
     def holders(self, kind: str, field: str, value: str) -> list[Record]:
         """The records with a value in one of the indexed fields, archived ones included, the oldest first."""
