@@ -16,7 +16,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timezone
 from decimal import Decimal
 from typing import Any, ClassVar, Literal, NamedTuple
@@ -150,7 +150,6 @@ _IN_JOBS: Mapping[tuple[str, str], set[str]] = {
 """Standard attributes that the jobs of the Preview version take."""
 
 _NO_EVENTS = "Intercom keeps events in the object `events`"
-_NO_MEMBER_UPDATE = "a membership has no fields: use `upsert`, and `on_removed: delete` to end it"
 _REMOVE_CONTACT = (
     "Intercom puts contacts away (`archive`, which can be taken back) or removes them for good (`erase`): say which"
 )
@@ -214,39 +213,30 @@ def _events() -> ObjectType:
     )
 
 
-def _membership(name: str, match_fields: tuple[str, ...], composite: bool) -> ObjectType:
-    no_removal = "a membership ends and can begin again: use `delete`"
+def _membership(name: str, match_fields: tuple[str, ...], composite: bool = False) -> ObjectType:
+    no_fields = "a membership has no fields: use `upsert`, and `on_removed: delete` to end it"
+    kind = _there_or_not(name, match_fields, no_fields, "a membership ends and can begin again: use `delete`")
+    return replace(kind, composite_match=composite)
+
+
+def _custom_object(name: str) -> ObjectType:
+    only_upsert = "Intercom matches custom objects by `external_id` and creates what is not there: use `upsert`"
+    only_delete = "Intercom removes instances of custom objects at once: use `delete`"
+    return replace(_there_or_not(name, ("external_id",), only_upsert, only_delete), reads=True)
+
+
+def _there_or_not(name: str, match_fields: tuple[str, ...], only_upsert: str, only_delete: str) -> ObjectType:
     return ObjectType(
         name=name,
         operations={Operation.UPSERT: _ONE, Operation.DELETE: _ONE},
         idempotent=frozenset({Operation.UPSERT, Operation.DELETE}),
         match_fields=match_fields,
-        composite_match=composite,
-        unsupported={
-            Operation.UPDATE: _NO_MEMBER_UPDATE,
-            Operation.CREATE: _NO_MEMBER_UPDATE,
-            Operation.APPEND: _NO_EVENTS,
-            Operation.ARCHIVE: no_removal,
-            Operation.ERASE: no_removal,
-        },
-    )
-
-
-def _custom_object(name: str) -> ObjectType:
-    only_upsert = "Intercom matches custom objects by `external_id` and creates what is not there: use `upsert`"
-    no_removal = "Intercom removes instances of custom objects at once: use `delete`"
-    return ObjectType(
-        name=name,
-        operations={Operation.UPSERT: _ONE, Operation.DELETE: _ONE},
-        idempotent=frozenset({Operation.UPSERT, Operation.DELETE}),
-        match_fields=("external_id",),
-        reads=True,
         unsupported={
             Operation.UPDATE: only_upsert,
             Operation.CREATE: only_upsert,
             Operation.APPEND: _NO_EVENTS,
-            Operation.ARCHIVE: no_removal,
-            Operation.ERASE: no_removal,
+            Operation.ARCHIVE: only_delete,
+            Operation.ERASE: only_delete,
         },
     )
 
@@ -296,7 +286,7 @@ class Intercom(HttpDestination):
     def object_type(self, name: str) -> ObjectType | None:
         """Those of `objects`; `tags/<name>` are the contacts that carry a tag, `custom_objects/<type>` instances."""
         if name.startswith(_TAG) and name != _TAG:
-            return _membership(name, ("external_id", "email", "id"), composite=False)
+            return _membership(name, ("external_id", "email", "id"))
         if name.startswith(_CUSTOM) and name != _CUSTOM:
             return _custom_object(name)
         return super().object_type(name)
@@ -500,9 +490,7 @@ class Intercom(HttpDestination):
             raise _Refused(0, "event", f"an event needs `{'` and `'.join(lacking)}`")
         metadata = _filled(fields)
         if len(metadata) > _METADATA:
-            raise _Refused(
-                0, "event", f"Intercom keeps {_METADATA} keys of an event, and this one has {len(metadata)}"
-            )
+            raise _Refused(0, "event", f"Intercom keeps {_METADATA} keys of an event, and this one has {len(metadata)}")
         self._ask("POST", "/events", json={**named, **who, **({"metadata": metadata} if metadata else {})})
         return Outcome(change.seq, Status.ACCEPTED)
 
