@@ -410,6 +410,7 @@ class Zendesk(HttpDestination):
         item = self.object_type(batch.object)
         if item is None or len(batch.changes) > item.operations[batch.operation].records:
             raise ValueError(f"a batch of {len(batch.changes)} exceeds the limit for `{batch.object}`")
+        _check_pairs(batch)
         with self._claimed(batch):
             outcomes = self._tag(batch) if batch.object in _TAGGED else [self._one(batch, batch.changes[0])]
         return self._released(batch, outcomes)
@@ -558,8 +559,6 @@ class Zendesk(HttpDestination):
     def _tag(self, batch: Batch) -> list[Outcome]:
         """Add or remove tags, one request a record. What follows a failure in the middle is to be sent again."""
         kind = _KINDS[_TAGGED[batch.object]]
-        if any(not change.match.get("tag") for change in batch.changes):
-            raise FatalError(f"`{batch.object}` needs `tag` in `match`, beside `external_id` or `id`", code="match")
         ids = self._ids(kind.name, batch.changes)
         nobody = f"Zendesk has no `{kind.one}` with this `external_id` or `id`: was it sent before?"
         outcomes = [_missing(change, nobody) for change in batch.changes if change.seq not in ids]
@@ -594,6 +593,7 @@ class Zendesk(HttpDestination):
     # -- jobs ----------------------------------------------------------------------------------------
 
     def submit(self, batch: Batch, started: Callable[[str], None]) -> None:
+        _check_pairs(batch)
         with self._claimed(batch):
             job = self._begun(batch)
         started(job.text())
@@ -972,6 +972,14 @@ def _job_id(response: requests.Response) -> str:
     if not isinstance(status, Mapping) or not status.get("id"):
         raise UnknownOutcomeError(f"{response.status_code} without a job", code="job")
     return str(status["id"])
+
+
+def _check_pairs(batch: Batch) -> None:
+    """Raises FatalError for a membership or tag that is declared like a record."""
+    if _kind(batch.object) is None and any(change.fields for change in batch.changes):
+        raise FatalError(f"`{batch.object}` has no fields of its own: leave out `fields`", code="fields")
+    if batch.object in _TAGGED and not all(change.match.get("tag") for change in batch.changes):
+        raise FatalError(f"`{batch.object}` needs `tag` in `match`, beside `external_id` or `id`", code="match")
 
 
 def _jobs(kind: _Kind) -> str:

@@ -531,8 +531,15 @@ class TestTags:
             assert desk.held(owner, known)["tags"] == ["x"]
 
     def test_a_tag_must_be_named(self, desk: Desk) -> None:
+        nameless = Change(1, (1,), {"external_id": "a"}, {})
         with pytest.raises(FatalError, match="needs `tag` in `match`"):
-            desk.write("user_tags", "upsert", *users("a"))
+            desk.write("user_tags", "upsert", nameless)
+
+    def test_nothing_else_is_kept_there(self, desk: Desk) -> None:
+        with pytest.raises(FatalError, match="no fields of its own"):
+            desk.write("user_tags", "upsert", self.tag(1, "a", "x")._replace(fields={"color": "red"}))
+        with pytest.raises(FatalError, match="no fields of its own"):
+            desk.job("organization_memberships", "upsert", Change(1, (1,), {"user_id": 1}, {"role": "boss"}))
 
     def test_an_answer_that_says_nothing(self, stub: Stub, stubbed: Zendesk) -> None:
         stub.answer(Answer(200, {}))
