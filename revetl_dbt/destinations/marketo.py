@@ -996,23 +996,27 @@ def _json(response: requests.Response) -> Mapping[str, Any]:
 def _in_file(changes: Sequence[Change]) -> tuple[list[Change], list[Change]]:
     """Changes that can stand in one file, and the others.
 
-    A file has the same columns for all its rows, and what an empty cell or a line break in one does is not documented:
-    most changes that fill the same fields make the file. The same changes are always parted in the same way.
+    A file has the same columns for all its rows: most changes that fill the same fields make it. What cells that are
+    empty, say "null", have blanks around them or break the line come to is not documented: such changes are others. The
+    same changes are always parted in the same way.
     """
     groups: dict[tuple[str, ...], list[Change]] = {}
     rest: list[Change] = []
     for change in changes:
         record = {**change.match, **change.fields}
-        fits = change.match and all(
-            value is not None and (text := _cell(value)) and "\n" not in text and "\r" not in text
-            for value in record.values()
-        )
-        (groups.setdefault(tuple(sorted(record)), []) if fits else rest).append(change)
+        if change.match and all(value is not None and _is_plain(_cell(value)) for value in record.values()):
+            groups.setdefault(tuple(sorted(record)), []).append(change)
+        else:
+            rest.append(change)
     if not groups:
         return [], rest
     columns = max(groups, key=lambda names: (len(groups[names]), names))
     rest += [change for names, group in groups.items() if names != columns for change in group]
     return groups[columns], rest
+
+
+def _is_plain(text: str) -> bool:
+    return text != "" and text == text.strip() and "\n" not in text and "\r" not in text and text.lower() != "null"
 
 
 def _csv(changes: Sequence[Change]) -> bytes:

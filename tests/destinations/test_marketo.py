@@ -543,6 +543,14 @@ class TestImports:
         assert held(marketo, "u1@x.test", "firstName") == ["two\nlines"]
         assert sum(path == "POST /bulk/v1/leads.json" for path in paths(sandbox)) == 1
 
+    @pytest.mark.parametrize("text", ["NULL", " padded", "", "a\rb"])
+    def test_texts_that_a_file_might_not_keep(self, sandbox: Sandbox, marketo: Marketo, text: str) -> None:
+        rows = self.rows(3)
+        rows[1] = rows[1]._replace(fields={"firstName": text})
+        self.finish(marketo, *self.submit(marketo, rows))
+        assert held(marketo, "u1@x.test", "firstName") == [text or None]
+        assert paths(sandbox)[2] == "POST /rest/v1/leads.json"
+
     def test_no_file_at_all(self, sandbox: Sandbox, marketo: Marketo) -> None:
         rows = [change._replace(fields={"firstName": None}) for change in self.rows(650)]
         batch, job = self.submit(marketo, rows)
