@@ -735,7 +735,10 @@ class Marketo(HttpDestination):
     def _reasons(self, object_name: str, job: str, which: str, rows: Sequence[Change]) -> dict[int, str]:
         """Marketo's words for rows of the file, by `seq`: the rows come back with the reason as their last column."""
         path = _import_path(object_name)[2].format(quote(job, safe=""), which)
-        text = self.request("GET", path).content.decode("utf-8-sig", "replace")
+        response = self.request("GET", path)
+        if _json(response).get("errors"):
+            raise _refusal(_json(response), response)
+        text = response.content.decode("utf-8-sig", "replace")
         by_match = {tuple(_key(_cell(value)) for value in change.match.values()): change.seq for change in rows}
         names = list(rows[0].match)
         reasons = {}

@@ -526,6 +526,27 @@ class TestImports:
         assert outcomes[2] == Outcome(2, Status.ACCEPTED, None, None, "Invalid email address")
         assert [outcomes[n] for n in (0, 3)] == [Outcome(n, Status.ACCEPTED) for n in (0, 3)]
 
+    @pytest.mark.parametrize(
+        ("rule", "expected"),
+        [
+            ({"kind": "expired"}, UnauthorizedError),
+            ({"kind": "status", "status": 429}, RateLimitedError),
+            ({"kind": "reset"}, UnknownOutcomeError),
+        ],
+    )
+    @pytest.mark.parametrize("path", ["*batch/1001.json", "*failures.json"])
+    def test_an_import_that_cannot_be_asked_now(
+        self, sandbox: Sandbox, marketo: Marketo, path: str, rule: dict[str, Any], expected: type[DestinationError]
+    ) -> None:
+        rows = self.rows(3, leadScore=1)
+        rows[1] = rows[1]._replace(fields={**rows[1].fields, "leadScore": "many"})
+        batch, job = self.submit(marketo, rows)
+        sandbox.set_faults([{**rule, "path": path, "times": 1}])
+        with pytest.raises(expected):
+            marketo.poll(batch, job)
+        outcomes = self.finish(marketo, batch, job)
+        assert [outcomes[n].status for n in range(3)] == [Status.ACCEPTED, Status.REJECTED, Status.ACCEPTED]
+
     def test_what_no_file_can_say_goes_record_by_record(self, sandbox: Sandbox, marketo: Marketo) -> None:
         write(marketo, "upsert", Change(0, (0,), {"email": "u0@x.test"}, {"firstName": "Old", "lastName": "Old"}))
         rows = self.rows(700, lastName="L.")
