@@ -60,8 +60,7 @@ class Companies:
             live = [record for record in self.workspace.holders(COMPANIES, "company_id", key) if not record.archived]
             if live:
                 return self.workspace.update(COMPANIES, live[0], values)
-            fresh = {"monthly_spend": 0, "$users": 0, **values}
-            return self.workspace.create(COMPANIES, fresh, {"company_id": key})
+            return self.workspace.create(COMPANIES, values, {"company_id": key}, **{"monthly_spend": 0, "$users": 0})
 
     def _update(self, request: Request) -> Response:
         request.records = 1

@@ -53,12 +53,12 @@ class Contacts:
         """Create a contact. ApiError 409 when it exists; `strict` (of jobs) also refuses an address in use."""
         if not any(body.get(name) for name in ("email", "external_id", "role")):
             raise ApiError(400, "parameter_not_found", "email, external_id or role must be specified")
-        values = {**self._values(request, body), "$companies": [], "$tags": []}
-        values["role"] = values.get("role") or "user"
-        values.setdefault("unsubscribed_from_emails", False)
+        values = self._values(request, body)
+        role = values.pop("role", None) or "user"
+        own: dict[str, Any] = {"role": role, "unsubscribed_from_emails": False, "$companies": [], "$tags": []}
         with self.workspace.store.transaction():
-            self._check_conflict(values, None, strict)
-            return self.workspace.create(CONTACTS, values, index_of(values))
+            self._check_conflict({**values, "role": role}, None, strict)
+            return self.workspace.create(CONTACTS, values, index_of(values), **own)
 
     def _update(self, request: Request) -> Response:
         request.records = 1

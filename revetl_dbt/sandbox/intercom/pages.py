@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote, unquote
@@ -25,6 +26,7 @@ _COLUMNS: Mapping[str, Sequence[str]] = {
 }
 _SHOWN_COLUMNS = 6
 _LATEST_EVENTS = 10
+_DAY = 86_400
 
 
 def kinds(workspace: Workspace) -> list[tuple[str, str]]:
@@ -228,6 +230,10 @@ def _step(known: Mapping[str, Attribute], change: Change) -> parts.Step:
     return parts.Step(change.at, change.source + ("" if fields else ": archived or restored"), fields)
 
 
+def _date(seconds: int) -> str:
+    return (dt.date(1970, 1, 1) + dt.timedelta(seconds=seconds)).isoformat()
+
+
 def _display(attribute: Attribute | None, name: str, value: Any) -> Child:
     """A value as Intercom shows it: moments in words, grouped digits, Yes and No."""
     if value is None:
@@ -236,7 +242,7 @@ def _display(attribute: Attribute | None, name: str, value: Any) -> Child:
         return "Yes" if value else "No"
     moment = attribute is not None and attribute.data_type in ("date", "datetime")
     if isinstance(value, int) and (moment or name.endswith("_at")):
-        return parts.moment(value * 1000)
+        return parts.moment(value * 1000) if value % _DAY else parts.day(_date(value))
     if isinstance(value, int | float):
         return f"{value:,}"
     return str(value)

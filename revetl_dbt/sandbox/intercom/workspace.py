@@ -47,11 +47,14 @@ class Workspace:
         found = self.store.read(VENDOR, kind, ids)
         return sorted(found.values(), key=lambda record: record.seq)
 
-    def create(self, kind: str, values: Mapping[str, Any], index: Mapping[str, str | None]) -> Record:
-        """A new record; `index` maps fields to the value that finds it."""
+    def create(
+        self, kind: str, values: Mapping[str, Any], index: Mapping[str, str | None], **own: str | bool | int | list[str]
+    ) -> Record:
+        """A new record; `index` maps fields to the value that finds it, `own` are what Intercom fills in by itself."""
         now = self.store.now()
-        record = Record(secrets.token_hex(12), {k: v for k, v in values.items() if v is not None}, now, now)
-        shown = {name: (None, value) for name, value in record.properties.items() if not name.startswith("$")}
+        given = {name: value for name, value in values.items() if value is not None}
+        record = Record(secrets.token_hex(12), {**given, **{k: v for k, v in own.items() if k not in given}}, now, now)
+        shown = {name: (None, value) for name, value in given.items() if not name.startswith("$")}
         self.store.write(VENDOR, kind, [record], [Change(record.id, now, SOURCE, shown)])
         self._reindex(kind, record.id, {}, index)
         return record
