@@ -21,7 +21,9 @@ from revetl_dbt.spec.schema import schema
 FRONT = [ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "example_dbt_project/README.md")]
 TEXTS = [*FRONT, *sorted(DOCS.rglob("*.md"))]
 PAGES = [path for path in TEXTS if not path.name.endswith(".notes.md")]
-DESTINATIONS = "hubspot: {outputs: {dev: {type: hubspot, sandbox: true}}}\n"
+DESTINATIONS = "".join(
+    f"{kind}: {{outputs: {{dev: {{type: {kind}, sandbox: true}}}}}}\n" for kind in pages.LIVE if kind != "http"
+)
 
 
 def name(path: Path) -> str:
