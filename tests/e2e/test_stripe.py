@@ -176,3 +176,50 @@ def test_answers_that_get_lost_make_no_second_record(shop: Shop, sandbox: Sandbo
     assert result.status == "success"
     assert held(sandbox, "products", "name") == [(f"Product {n}",) for n in range(6)]
     assert shop.run(shop.syncs[1])["products"].status == "noop"
+
+
+@pytest.mark.parametrize(("match", "seed"), [("email", 0), ("metadata.id", 1)])
+def test_trouble_ends_in_the_same_records(
+    shop: Shop, sandbox: Sandbox, warehouse: Warehouse, seed: int, match: str
+) -> None:
+    """Whatever breaks and however often, every row is one customer in the end, and holds what the row says."""
+    column = match.rpartition(".")[2]
+    fields = {"name": {"column": "name"}, "address.city": {"column": "city"}, "address.country": {"value": "DE"}}
+    sync = warehouse.sync(
+        "people",
+        "people",
+        destination="stripe",
+        object="customers",
+        match={match: column},
+        fields=fields,
+        on_removed="delete",
+    )
+    sandbox.configure("stripe", search_lag=3600.0)
+    often = {"vendor": "stripe", "seed": seed, "probability": 0.15}
+    kinds: list[dict[str, Any]] = [
+        {"kind": "reset"},
+        {"kind": "reset", "accepted": True},
+        {"kind": "truncated"},
+        {"kind": "garbage"},
+        {"kind": "status", "status": 500},
+        {"kind": "status", "status": 429, "policy": "lock_timeout"},
+    ]
+    for generation in ("Köln", "Bonn", "Köln"):
+        rows = [
+            {"email": f"'p{n}@x.test'", "id": f"'{n}'", "name": f"'Name {n}'", "city": f"'{generation}'"}
+            for n in range(12)
+            if n % 5 or generation != "Bonn"
+        ]
+        warehouse.table("people", dict.fromkeys(("email", "id", "name", "city"), "varchar"), rows)
+        sandbox.set_faults([{**often, **kind, "seed": seed + n} for n, kind in enumerate(kinds)])
+        for _ in range(2):
+            shop.run(sync)
+        sandbox.set_faults([])
+        assert shop.run(sync)["people"].status in ("success", "noop")
+        living = [record for record in sandbox.store.scan("stripe", "customers") if record.archived is None]
+        found = sorted(
+            (flat(r.properties)[match], r.properties["name"], r.properties["address"]["city"]) for r in living
+        )
+        assert found == sorted((row[column].strip("'"), row["name"].strip("'"), generation) for row in rows)
+        assert {record.properties["address"]["country"] for record in living} == {"DE"}
+    assert shop.run(sync)["people"].status == "noop"
