@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import sqlite3
 
+import pytest
+
 from revetl_dbt.sandbox import Sandbox
 
 from .tiny import Tiny
+
+pytestmark = pytest.mark.usefixtures("booted_once")
 
 POISON = {"vendor": "http", "kind": "poison", "field": "name", "equals": "Name 3", "message": "not that one"}
 

@@ -7,7 +7,11 @@ import stat
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from .tiny import Tiny
+
+pytestmark = pytest.mark.usefixtures("booted_once")
 
 SYNC = "people_to_api"
 RUN = ("run", "--sync", SYNC, "--quiet")

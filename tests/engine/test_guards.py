@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import combinations
 from typing import Any
 
 import pytest
 
-from revetl_dbt.destinations.base import Guards
+from revetl_dbt.destinations.base import Batch, FatalError, Guards
 from revetl_dbt.engine.guards import check, effective
 from revetl_dbt.warehouse.ledger import Group, PlanSummary
 
+from .fake import Fake, Faults, people
 from .harness import Flow, Warehouse, accounted
 
 Make = Callable[..., Flow]
@@ -126,8 +127,9 @@ COLUMNS = {"id": "integer", "name": "varchar"}
 SPEC = {"match": {"Id": "id"}, "fields": {"Name": {"column": "name"}}, "on_removed": "delete"}
 
 
-def write(warehouse: Warehouse, names: dict[int, str]) -> None:
-    warehouse.table("people", COLUMNS, [{"id": str(n), "name": f"'{name}'"} for n, name in names.items()])
+def write(warehouse: Warehouse, names: Mapping[int | None, str] | dict[int, str]) -> None:
+    rows = [{"id": "null" if n is None else str(n), "name": f"'{name}'"} for n, name in names.items()]
+    warehouse.table("people", COLUMNS, rows)
 
 
 def test_a_broken_delete_guard_holds_the_deletes_and_only_these(flow: Make, warehouse: Warehouse) -> None:
@@ -158,12 +160,49 @@ def test_another_broken_guard_holds_the_sync_before_the_first_request(flow: Make
     assert f.run(release=True).totals.created == 5
 
 
-def test_an_emptied_model_does_not_empty_the_destination(flow: Make, warehouse: Warehouse) -> None:
-    f = flow(**SPEC)
+@pytest.mark.parametrize("on_removed", ["delete", "archive", "clear"])
+@pytest.mark.parametrize("rows", [{}, {None: "Ann"}], ids=["empty", "without keys"])
+def test_an_emptied_model_does_not_empty_the_destination(
+    flow: Make, warehouse: Warehouse, on_removed: str, rows: dict[int | None, str]
+) -> None:
+    f = flow(**SPEC | {"on_removed": on_removed})
     write(warehouse, dict.fromkeys(range(5), "Ann"))
     f.run()
-    write(warehouse, {})
+    write(warehouse, rows)
     result = f.run()
     assert (result.status, result.guarded, result.requests) == ("partial", 5, 0)
-    assert len(f.destination.contents()) == 5
-    assert f.run(release=True).totals.deleted == 5
+    assert "and 5 records would be removed (`--release people` sends them once)" in (result.message or "")
+    assert f.destination.contents() == {(n,): {"Name": "Ann"} for n in range(5)}
+    totals = f.run(release=True).totals
+    assert (totals.deleted, totals.updated) == ((0, 5) if on_removed == "clear" else (5, 0))
+
+
+def test_what_was_released_is_in_the_history(flow: Make, warehouse: Warehouse) -> None:
+    f = flow(**SPEC, guards={"max_creates": 3, "min_rows": 9})
+    write(warehouse, dict.fromkeys(range(5), "Ann"))
+    reasons = "guard `min_rows`: the model has 5 rows, fewer than 9; guard `max_creates`: 5 rows, more than 3"
+    assert f.run().message == f"{reasons} (`--release people` sends them once)"
+    released = f.run(release=True)
+    assert (released.status, released.violations, len(released.released)) == ("success", [], 2)
+    assert f.run(release=True).released == []
+    runs = warehouse.store.tables["revetl_runs"]
+    rows = warehouse.query(f"select status, released from {runs} order by finished_at")
+    assert rows == [("error", None), ("success", reasons), ("noop", None)]
+    assert any(reasons in notice for notice in f.listener.notices)
+
+
+def test_a_first_sync_that_died_goes_on_under_a_share(flow: Make, warehouse: Warehouse) -> None:
+    class Closing(Faults):
+        def before(self, batch: Batch, nth: int) -> None:
+            if any(change.key == (7,) for change in batch.changes):
+                raise FatalError("closed")
+
+    f = flow(Fake(people(records=2), faults=Closing()), **SPEC, guards={"max_changes": "50%", "max_deletes": "5%"})
+    f.concurrency = 1
+    write(warehouse, dict.fromkeys(range(20), "Ann"))
+    first = f.run()
+    assert (first.status, 0 < first.totals.created < 12) == ("error", True)
+    f.destination.faults = Faults()
+    assert f.run().totals.created == 20 - first.totals.created
+    write(warehouse, dict.fromkeys(range(40), "Bea"))
+    assert f.run().status == "error"  # the ledger is a measure now

@@ -104,7 +104,9 @@ def test_a_key_that_stands_twice(sent: Flow, warehouse: Warehouse) -> None:
 def test_a_type_that_was_changed_is_changed_back(sent: Flow, warehouse: Warehouse) -> None:
     warehouse.run(f"alter table {table(sent, 'ledger')} alter column f_size type varchar")
     result = sent.run()
-    assert (result.status, result.totals.created, result.totals.updated) == ("success", 1, 0)
+    # Where the engine cannot say which values a type holds, all of them are sent again.
+    again = 0 if warehouse.is_duckdb else 3
+    assert (result.status, result.totals.created, result.totals.updated) == ("success", 1, again)
     (notice,) = [text for text in warehouse.notices if "f_size" in text]
     assert notice.lower().startswith(f"column `f_size` of table {table(sent, 'ledger')} is ".lower())
     assert notice.endswith("it is changed back; what no longer fits is sent again")
