@@ -17,6 +17,7 @@ import yaml
 
 from revetl_dbt.errors import SandboxError
 from revetl_dbt.sandbox.intercom.errors import ApiError, invalid, mismatch
+from revetl_dbt.sandbox.intercom.shapes import body_of, mapping, mappings
 from revetl_dbt.sandbox.messages import Request, Response, Router
 from revetl_dbt.sandbox.store import Store
 
@@ -122,7 +123,7 @@ class Attributes:
     def define(self, model: str, given: Mapping[str, Any]) -> dict[str, Any]:
         """Add a custom attribute; replaces one of the same name. ApiError 400 for what Intercom does not take."""
         name, kind = str(given.get("name") or ""), given.get("data_type")
-        options = [str(item["value"]) for item in given.get("options") or ()]
+        options = _options(given.get("options"))
         if not _NAME.fullmatch(name):
             raise invalid(
                 "Your name for this attribute must only contain alphanumeric characters, currency symbols, and hyphens"
@@ -218,7 +219,7 @@ class Attributes:
                         key: body[key] for key in ("archived", "description", "messenger_writable") if key in body
                     }
                     if "options" in body:
-                        changed["options"] = [str(item["value"]) for item in body["options"]]
+                        changed["options"] = _options(body["options"])
                     held = {**held, **changed, "updated_at": self._store.now() // 1000}
                     self._store.define(VENDOR, "attribute", name, held, model)
                     return Response(data=held)
@@ -267,21 +268,14 @@ def _is(kind: str, value: Any) -> bool:
     return isinstance(value, str)
 
 
+def _options(given: Any) -> list[str]:
+    return [str(item.get("value")) for item in mappings(given, "options")]
+
+
 def custom_values(known: Mapping[str, Attribute], given: Any) -> dict[str, Any]:
     """The values of `custom_attributes`. ApiError 400 for attributes that the workspace does not have."""
-    if given is None:
-        return {}
-    if not isinstance(given, dict):
-        raise mismatch("custom_attributes", "an object")
-    for name in given:
+    values = mapping(given, "custom_attributes")
+    for name in values:
         if name not in known or not known[name].custom:
             raise invalid(f"Custom attribute '{name}' does not exist", name)
-    return {name: kept(known[name], value) for name, value in given.items()}
-
-
-def body_of(request: Request) -> Mapping[str, Any]:
-    """The JSON object of a request; none is an empty one."""
-    body = request.json() if request.body else {}
-    if not isinstance(body, dict):
-        raise ApiError(400, "parameter_invalid", "The request body must be a JSON object")
-    return body
+    return {name: kept(known[name], value) for name, value in values.items()}

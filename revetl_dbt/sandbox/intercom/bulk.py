@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from revetl_dbt.sandbox.intercom.attributes import VENDOR, body_of
+from revetl_dbt.sandbox.intercom.attributes import VENDOR
 from revetl_dbt.sandbox.intercom.companies import Companies
 from revetl_dbt.sandbox.intercom.contacts import Contacts
 from revetl_dbt.sandbox.intercom.errors import ApiError, invalid, no_resource
+from revetl_dbt.sandbox.intercom.shapes import body_of, mapping
 from revetl_dbt.sandbox.messages import Request, Response, Router
 from revetl_dbt.sandbox.store import Store
 
@@ -68,7 +69,7 @@ class Jobs:
         _check_version(request)
         plural, body = request.params["plural"], body_of(request)
         if body.get("job"):
-            self._append(plural, str(body["job"].get("id")))
+            self._append(plural, str(mapping(body["job"], "job").get("id")))
         items = _items(body, plural, by_id)
         request.records = len(items)
         failed = sum(not _carried(carry, request, item) for item in items)

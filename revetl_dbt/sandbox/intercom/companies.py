@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from revetl_dbt.sandbox.intercom.attributes import STANDARD, body_of, custom_values, kept
+from revetl_dbt.sandbox.intercom.attributes import STANDARD, custom_values, kept
 from revetl_dbt.sandbox.intercom.contacts import Contacts
 from revetl_dbt.sandbox.intercom.errors import ApiError, invalid, mismatch, no_company
+from revetl_dbt.sandbox.intercom.shapes import body_of, page_number
 from revetl_dbt.sandbox.intercom.workspace import COMPANIES, CONTACTS, Workspace
 from revetl_dbt.sandbox.messages import Request, Response, Router
 from revetl_dbt.sandbox.store import Record
@@ -85,7 +86,7 @@ class Companies:
         return Response(data=self.shown(live[0]))
 
     def _page(self, request: Request) -> dict[str, Any]:
-        number, size = int(request.first("page") or 1), int(request.first("per_page") or 15)
+        number, size = page_number(request, "page", 1), page_number(request, "per_page", 15)
         listed = [record for record in self.workspace.live(COMPANIES) if record.properties["$users"]]
         shown = listed[(number - 1) * size : number * size]
         pages = {

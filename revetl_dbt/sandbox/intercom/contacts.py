@@ -13,9 +13,10 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from revetl_dbt.sandbox.intercom.attributes import STANDARD, Attribute, body_of, custom_values, kept
+from revetl_dbt.sandbox.intercom.attributes import STANDARD, Attribute, custom_values, kept
 from revetl_dbt.sandbox.intercom.errors import ApiError, invalid, mismatch, no_contact
 from revetl_dbt.sandbox.intercom.search import search
+from revetl_dbt.sandbox.intercom.shapes import body_of, page_number
 from revetl_dbt.sandbox.intercom.workspace import CONTACTS, Workspace
 from revetl_dbt.sandbox.messages import Request, Response, Router
 from revetl_dbt.sandbox.store import Record
@@ -111,7 +112,7 @@ class Contacts:
         return Response(data=self.shown(users[0]))
 
     def _list(self, request: Request) -> Response:
-        size, after = int(request.first("per_page") or 10), request.first("starting_after")
+        size, after = page_number(request, "per_page", 10, 150), request.first("starting_after")
         query = {"query": None, "pagination": {"per_page": size, "starting_after": after}}
         return Response(data=search(self.workspace, query, 0.0, self.shown))
 

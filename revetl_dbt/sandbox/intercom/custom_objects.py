@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from revetl_dbt.sandbox.intercom.attributes import body_of, custom_values
+from revetl_dbt.sandbox.intercom.attributes import custom_values
 from revetl_dbt.sandbox.intercom.errors import ApiError, invalid, mismatch
+from revetl_dbt.sandbox.intercom.shapes import body_of
 from revetl_dbt.sandbox.intercom.workspace import Workspace
 from revetl_dbt.sandbox.messages import Request, Response, Router
 from revetl_dbt.sandbox.store import Record

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from revetl_dbt.sandbox.intercom.attributes import body_of
 from revetl_dbt.sandbox.intercom.errors import ApiError, invalid, mismatch, no_contact
+from revetl_dbt.sandbox.intercom.shapes import body_of, mapping
 from revetl_dbt.sandbox.intercom.workspace import CONTACTS, EVENTS, Workspace
 from revetl_dbt.sandbox.messages import Request, Response, Router
 from revetl_dbt.sandbox.store import Record
@@ -28,7 +29,8 @@ class Events:
     def _submit(self, request: Request) -> Response:
         request.records = 1
         body = body_of(request)
-        poison = request.poisoned({**body, **(body.get("metadata") or {})})
+        metadata = _metadata(mapping(body.get("metadata"), "metadata"))
+        poison = request.poisoned({**body, **metadata})
         if poison:
             raise invalid(poison.message)
         name, created = body.get("event_name"), body.get("created_at")
@@ -36,7 +38,6 @@ class Events:
             raise ApiError(400, "parameter_not_found", "event_name and created_at must be specified")
         if isinstance(created, bool) or not isinstance(created, int):
             raise mismatch("created_at", "a Unix timestamp in seconds")
-        metadata = _metadata(body.get("metadata"))
         contact = self._contact(body.get("id"), body.get("user_id"), body.get("email"))
         with self.workspace.store.transaction():
             key = f"{contact.properties.get('external_id') or contact.id} {created} {name}"
@@ -86,12 +87,8 @@ def metadata_of(record: Record) -> dict[str, Any]:
     }
 
 
-def _metadata(given: Any) -> dict[str, Any]:
+def _metadata(given: Mapping[str, Any]) -> dict[str, Any]:
     """The first ten keys; further ones are ignored. ApiError 400 for nested values other than links and amounts."""
-    if given is None:
-        return {}
-    if not isinstance(given, dict):
-        raise mismatch("metadata", "an object")
     for name, value in given.items():
         if isinstance(value, list) or (isinstance(value, dict) and set(value) not in _RICH):
             raise invalid(f"metadata {name} must not be nested", name)

@@ -13,6 +13,7 @@ from typing import Any
 
 from revetl_dbt.sandbox.intercom.attributes import VENDOR, Attribute
 from revetl_dbt.sandbox.intercom.errors import ApiError, invalid
+from revetl_dbt.sandbox.intercom.shapes import mapping
 from revetl_dbt.sandbox.intercom.workspace import CONTACTS, Workspace
 from revetl_dbt.sandbox.store import Record
 
@@ -46,9 +47,9 @@ def search(
     workspace: Workspace, body: Mapping[str, Any], lag: float, shown: Callable[[Record], dict[str, Any]]
 ) -> dict[str, Any]:
     """One page of the contacts that a query finds; ApiError 400 for a query that Intercom refuses."""
-    query, pages = body.get("query"), body.get("pagination") or {}
+    query, pages = body.get("query"), mapping(body.get("pagination"), "pagination")
     size = pages.get("per_page", _PAGE)
-    if not isinstance(size, int) or not 1 <= size <= _LARGEST_PAGE:
+    if not isinstance(size, int) or isinstance(size, bool) or not 1 <= size <= _LARGEST_PAGE:
         raise invalid(f"per_page must be between 1 and {_LARGEST_PAGE}", "per_page")
     known = workspace.attributes.known("contact")
     if query is not None:
@@ -101,12 +102,30 @@ def _check(query: Any, known: Mapping[str, Attribute], level: int) -> None:
         raise invalid(f"{query.get('field')} is not a searchable field", "field")
     if query["operator"] not in _operators(attribute):
         raise invalid(f"{query['operator']} is not a valid operator for {attribute.name}", "operator")
-    if query["operator"] in ("IN", "NIN") and not isinstance(query["value"], list):
-        raise invalid("The value of IN and NIN must be an array", "value")
+    several = query["operator"] in ("IN", "NIN")
+    if several != isinstance(query["value"], list):
+        raise invalid("The value of IN and NIN must be an array, and that of other operators must not", "value")
+    for value in query["value"] if several else [query["value"]]:
+        _check_value(attribute, query["operator"], value)
+
+
+def _check_value(attribute: Attribute, operator: str, value: Any) -> None:
+    numeric = attribute.data_type in ("integer", "float", "date", "datetime")
+    if value is None and operator in _EQUAL and not _is_date(attribute):
+        return
+    if _is_date(attribute) and isinstance(value, str) and value.isascii() and value.isdigit():
+        return
+    expected: tuple[type, ...] = (int, float) if numeric else (bool,) if attribute.data_type == "boolean" else (str,)
+    if not isinstance(value, expected) or (numeric and isinstance(value, bool)):
+        raise invalid(f"The value does not match the type of {attribute.name}", "value")
+
+
+def _is_date(attribute: Attribute) -> bool:
+    return attribute.data_type in ("date", "datetime")
 
 
 def _operators(attribute: Attribute) -> Sequence[str]:
-    if attribute.data_type in ("date", "datetime"):
+    if _is_date(attribute):
         return ("=", "<", ">")
     if attribute.data_type == "boolean":
         return tuple(_EQUAL)
@@ -139,7 +158,7 @@ def _matches(query: Mapping[str, Any], record: Record, known: Mapping[str, Attri
         return all(results) if operator == "AND" else any(results)
     attribute = known[str(query["field"]).removeprefix("custom_attributes.")]
     held = _held(attribute, record)
-    if attribute.data_type in ("date", "datetime"):
+    if _is_date(attribute):
         return held is not None and _of_day(operator, int(held), int(value))
     if attribute.name == "email":
         held, value = _folded(held), [_folded(item) for item in value] if isinstance(value, list) else _folded(value)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from revetl_dbt.sandbox.intercom.attributes import body_of
 from revetl_dbt.sandbox.intercom.contacts import Contacts
 from revetl_dbt.sandbox.intercom.errors import ApiError, no_resource
+from revetl_dbt.sandbox.intercom.shapes import body_of, mappings
 from revetl_dbt.sandbox.intercom.workspace import CONTACTS, TAGS, Workspace
 from revetl_dbt.sandbox.messages import Request, Response, Router
 from revetl_dbt.sandbox.store import Record
@@ -48,7 +48,7 @@ class Tags:
         name = body.get("name")
         if not isinstance(name, str) or not name or set(body) - {"name", "id", "users"}:
             raise ApiError(400, "parameter_invalid", "invalid tag parameters")
-        contacts = [self._contacts.found(str(user.get("id"))) for user in body.get("users") or ()]
+        contacts = [self._contacts.found(str(user.get("id"))) for user in mappings(body.get("users"), "users")]
         with self.workspace.store.transaction():
             held = self.workspace.holders(TAGS, "name", name.lower())
             tag = held[0] if held else self.workspace.create(TAGS, {"name": name}, {"name": name.lower()})
