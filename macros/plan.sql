@@ -47,8 +47,8 @@ where (
 
 
 {#
-  How many rows of the model and of the ledger there are, and how many differ: one row. When every row of the model has an equal row in the ledger and
-  as many ledger rows are matched as model rows, no key can be there twice, so that nothing is left to plan.
+  One row: how many rows the model has, and 1 when every one of them is what the ledger says was accepted, and nothing else is to do. A key that is null or
+  there twice makes it 0, because the ledger has each key once.
 #}
 {% macro revetl_probe(s) %}{{ return(adapter.dispatch('revetl_probe', 'revetl_dbt')(s)) }}{% endmacro %}
 
@@ -63,74 +63,141 @@ joined as (
     case when s._here = 1 and l._standing is not null and {{ revetl_dbt.revetl_row_differs(s, 's', 'l') }} then 1 else 0 end as differs
   from source_rows as s
   full outer join {{ s.ledger }} as l on {{ revetl_dbt.revetl_on_key(s, 's', 'l') }}
+),
+counted as (
+  select
+    count(s_here) as model_rows,
+    count(case when s_here = 1 and l_standing is null then 1 end) as new_rows,
+    coalesce(sum(differs), 0) as changed_rows,
+    {% if s.removed %}count(case when s_here is null and l_standing in ('{{ s.standing }}', 'unsure') then 1 end){% else %}0{% endif %} as removed_rows,
+    count(case when s_here = 1 and l_standing is not null then 1 end) as matched_rows,
+    (select count(*) from {{ s.ledger }}) - count(case when s_here is null then 1 end) as matched_ledger_rows
+  from joined
 )
-{{ revetl_dbt.revetl_probe_counts(s) }}
+select model_rows, case when new_rows + changed_rows + removed_rows = 0 and matched_rows = matched_ledger_rows then 1 else 0 end as settled
+from counted
 {% endmacro %}
 
-{% macro revetl_probe_counts(s) -%}
-select
-  count(s_here) as model_rows,
-  count(case when l_standing = 'sent' then 1 end) as ledger_rows,
-  count(case when s_here = 1 and l_standing is null then 1 end) as new_rows,
-  coalesce(sum(differs), 0) as changed_rows,
-  count(case when s_here is null and l_standing in ('{{ s.standing }}', 'unsure') then 1 end) as removed_rows,
-  count(case when s_here = 1 and l_standing is not null then 1 end) as matched_rows,
-  (select count(*) from {{ s.ledger }}) - count(case when s_here is null then 1 end) as matched_ledger_rows
-from joined
-{%- endmacro %}
-
 {#
-  DuckDB joins wide rows in memory, of which it has little in our process: here only the key and two 64-bit hashes of each row take part. They are made
-  anew for both sides in this one statement, never stored. Rows that differ have equal pairs of hashes with a probability of 2 ** -128;
-  rows whose pairs differ are compared value by value by the plan.
+  On DuckDB, which has little memory in our process, no join: model and ledger are the same set of rows when they have as many rows and their rows' 64-bit
+  hashes have the same sum. The hashes are made anew for both sides in this one statement, never stored; a difference is missed with a probability of
+  2 ** -64. Everything else, removed rows that are kept among it, is left to the plan, which compares value by value.
 #}
 {% macro duckdb__revetl_probe(s) %}
-{%- set compared = s.fields | selectattr('compare') | map(attribute='name') | list -%}
-{%- if s.mode not in ('upsert', 'update') or not compared or s.fields | selectattr('skip_null') | list -%}
+{%- set compared = s.fields | selectattr('compare') | list -%}
+{%- if s.mode in ('create', 'append', 'delete') %}{% set compared = [] %}{% endif -%}
+{%- if compared | selectattr('skip_null') | list -%}
 {{ revetl_dbt.default__revetl_probe(s) }}
 {%- else -%}
+{%- set names = (s.key_columns + compared) | map(attribute='name') | join(', ') -%}
 with source_rows as (
 {{ revetl_dbt.revetl_source(s) }}
 ),
-model_rows as (
-  select {{ s.key_columns | map(attribute='name') | join(', ') }}, _here, {{ revetl_dbt.revetl_two_hashes(compared) }} from source_rows
+model as (
+  select count(*) as n, sum(hash(hash({{ names }}))) as h from source_rows
 ),
-ledger_rows as (
-  select {{ s.key_columns | map(attribute='name') | join(', ') }}, _standing, {{ revetl_dbt.revetl_two_hashes(compared) }} from {{ s.ledger }}
-),
-joined as (
+ledger as (
   select
-    s._here as s_here,
-    l._standing as l_standing,
-    case when s._here = 1 and l._standing is not null and (l._standing <> 'sent' or s.h1 <> l.h1 or s.h2 <> l.h2) then 1 else 0 end as differs
-  from model_rows as s
-  full outer join ledger_rows as l on {{ revetl_dbt.revetl_on_key(s, 's', 'l') }}
+    count(*) filter (_standing = '{{ s.standing }}') as n,
+    sum(hash(hash({{ names }}))) filter (_standing = '{{ s.standing }}') as h,
+    count(*) filter (_standing = 'unsure') as doubtful
+  from {{ s.ledger }}
 )
-{{ revetl_dbt.revetl_probe_counts(s) }}
+select model.n, case when model.n = ledger.n and model.h is not distinct from ledger.h and ledger.doubtful = 0 then 1 else 0 end as settled
+from model, ledger
 {%- endif -%}
 {% endmacro %}
 
-{% macro revetl_two_hashes(names) -%}
-hash({{ names | join(', ') }}) as h1, hash('second', {{ names | reverse | join(', ') }}) as h2
-{%- endmacro %}
 
+{% macro revetl_count(s) %}select count(*) from ({{ revetl_dbt.revetl_source(s) }}) as source_rows{% endmacro %}
 
 {% macro revetl_drop_plan(s) %}{{ return('drop table if exists ' ~ s.plan) }}{% endmacro %}
 
-{% macro revetl_plan(s) %}{{ return(adapter.dispatch('revetl_plan', 'revetl_dbt')(s)) }}{% endmacro %}
+{#
+  The statements that write the plan table. `rows` is the number of rows of the model, `begun` false where the ledger is known to be empty.
+#}
+{% macro revetl_plan(s, rows, begun) %}{{ return(adapter.dispatch('revetl_plan', 'revetl_dbt')(s, rows, begun)) }}{% endmacro %}
 
-{% macro default__revetl_plan(s) %}
+{% macro default__revetl_plan(s, rows, begun) %}
+{%- set statement -%}
 create table {{ s.plan }} as
 with {{ revetl_dbt.revetl_plan_changes(s) }}
 select row_number() over ({{ revetl_dbt.revetl_plan_order(s) }}) as _seq, changes.*
 from changes
+{%- endset -%}
+{{ return([statement]) }}
 {% endmacro %}
 
-{% macro duckdb__revetl_plan(s) %}
+{#
+  DuckDB has little memory in our process, and joins and groups in memory. So what is wide meets only what is narrow: keys and match values that are there
+  twice are found part by part, and the rows that may differ by a join of keys and 64-bit hashes (which takes a difference for none with a probability of
+  2 ** -64); the plan then compares those rows value by value.
+#}
+{% macro duckdb__revetl_plan(s, rows, begun) %}
+{%- set statements = [] -%}
+{%- set keys = s.key_columns | map(attribute='name') | join(', ') -%}
+{%- set matches = revetl_dbt.revetl_match_values(s, 'source_rows') -%}
+{%- set compared = s.fields | selectattr('compare') | list -%}
+{%- set narrow = begun and not s.full_refresh and not (compared | selectattr('skip_null') | list) -%}
+{%- do statements.extend(revetl_dbt.revetl_find_repeated(s, 'revetl_repeated_keys', s.key_columns | map(attribute='name') | list, rows)) -%}
+{%- if matches -%}{%- do statements.extend(revetl_dbt.revetl_find_repeated(s, 'revetl_repeated_matches', matches, rows)) -%}{%- endif -%}
+{%- if narrow -%}{%- do statements.append(revetl_dbt.revetl_find_candidates(s, matches)) -%}{%- endif -%}
+{%- set statement -%}
 create table {{ s.plan }} as
-with {{ revetl_dbt.revetl_plan_changes(s) }}
+with {{ revetl_dbt.revetl_plan_changes(s, found=true, narrow=narrow) }}
 select * from changes
 {{ revetl_dbt.revetl_plan_order(s) }}
+{%- endset -%}
+{{ return(statements + [statement]) }}
+{% endmacro %}
+
+{# The values (SQL expressions over the source) that more than one row has, into a temporary table. #}
+{% macro revetl_find_repeated(s, name, values, rows) %}
+  {%- set parts = (rows + 499999) // 500000 -%}
+  {%- set named = [] -%}
+  {%- for value in values %}{% do named.append(value ~ ' as m_' ~ loop.index) %}{% endfor -%}
+  {%- set source = 'with source_rows as (' ~ revetl_dbt.revetl_source(s) ~ ') select ' ~ named | join(', ') ~ ', count(*) as _rows from source_rows' -%}
+  {%- set statements = ['create or replace temporary table ' ~ name ~ ' as ' ~ source ~ ' where 1 = 0 group by all'] -%}
+  {%- for part in range(parts) -%}
+    {%- do statements.append('insert into ' ~ name ~ ' ' ~ source ~ ' where hash(' ~ values | join(', ') ~ ') % ' ~ parts ~ ' = ' ~ part ~ ' group by all having count(*) > 1') -%}
+  {%- endfor -%}
+  {{ return(statements) }}
+{% endmacro %}
+
+{# The keys of rows that the ledger does not have as they are, and of those that share a key or match value with another. #}
+{% macro revetl_find_candidates(s, matches) %}
+{%- set keys = s.key_columns | map(attribute='name') | join(', ') -%}
+{%- set compared = s.fields | selectattr('compare') | map(attribute='name') | list -%}
+{%- if s.mode in ('create', 'append', 'delete') %}{% set compared = [] %}{% endif -%}
+create or replace temporary table revetl_candidates as
+with source_rows as not materialized (
+{{ revetl_dbt.revetl_source(s) }}
+),
+model as (
+  select {{ keys }}, hash(hash({{ (['1'] + compared) | join(', ') }})) as h from source_rows
+),
+ledger as (
+  select {{ keys }}, _standing, hash(hash({{ (['1'] + compared) | join(', ') }})) as h from {{ s.ledger }}
+)
+select {% for key in s.key_columns %}model.{{ key.name }}{{ ', ' if not loop.last }}{% endfor %}
+from model
+left join ledger on {{ revetl_dbt.revetl_on_key(s, 'model', 'ledger') }}
+where ledger._standing is null or ledger._standing <> '{{ s.standing }}' or model.h <> ledger.h
+union all
+select {% for key in s.key_columns %}m_{{ loop.index }}{{ ', ' if not loop.last }}{% endfor %} from revetl_repeated_keys
+{%- if matches %}
+union all
+select {{ keys }} from source_rows where ({{ matches | join(', ') }}) in (select {% for m in matches %}m_{{ loop.index }}{{ ', ' if not loop.last }}{% endfor %} from revetl_repeated_matches)
+{%- endif %}
+{% endmacro %}
+
+{# The match values of a row, as they are compared; none where the key stands for them. #}
+{% macro revetl_match_values(s, alias) %}
+  {%- set values = [] -%}
+  {%- if not s.match_is_key -%}
+    {%- for field in s.fields if field.match %}{% do values.append(revetl_dbt.revetl_match_value(s, field, alias)) %}{% endfor -%}
+  {%- endif -%}
+  {{ return(values) }}
 {% endmacro %}
 
 {# Only what must arrive in order is sorted. #}
@@ -139,28 +206,46 @@ select * from changes
 {% endmacro %}
 
 
-{% macro revetl_plan_changes(s) %}
+{#
+  The plan's rows. `found`: what is there twice stands in temporary tables already; `narrow`: only rows with a key among the candidates are looked at.
+#}
+{% macro revetl_plan_changes(s, found=false, narrow=false) %}
 {%- set first_key = s.key_columns[0].name -%}
+{%- set keys = s.key_columns | map(attribute='name') | join(', ') -%}
 {%- set matches = s.fields | selectattr('match') | list -%}
 {%- set own_match = matches and not s.match_is_key -%}
 {#- a field that is written on create stays in the ledger as it was written then -#}
 {%- set once = s.fields | selectattr('write', 'equalto', 'on_create') | list -%}
-source_rows as (
+source_rows as {{ 'not materialized ' if found }}(
 {{ revetl_dbt.revetl_source(s) }}
 ),
 
 repeated_keys as (
-  select {% for key in s.key_columns %}{{ key.name }}, {% endfor %}count(*) as _rows
-  from source_rows
-  group by {% for key in s.key_columns %}{{ key.name }}{{ ', ' if not loop.last }}{% endfor %}
-  having count(*) > 1
+  {%- if found %}
+  select {% for key in s.key_columns %}m_{{ loop.index }} as {{ key.name }}, {% endfor %}_rows from revetl_repeated_keys
+  {%- else %}
+  select {{ keys }}, count(*) as _rows from source_rows group by {{ keys }} having count(*) > 1
+  {%- endif %}
 ),
 {% if own_match %}
 repeated_matches as (
+  {%- if found %}
+  select * from revetl_repeated_matches
+  {%- else %}
   select {% for field in matches %}{{ revetl_dbt.revetl_match_value(s, field, 'source_rows') }} as m_{{ loop.index }}, {% endfor %}count(*) as _rows
   from source_rows
   group by {% for field in matches %}{{ revetl_dbt.revetl_match_value(s, field, 'source_rows') }}{{ ', ' if not loop.last }}{% endfor %}
   having count(*) > 1
+  {%- endif %}
+),
+{% endif %}
+{%- if narrow %}
+looked_at as not materialized (
+  select * from source_rows
+  where ({{ keys }}) in (select {{ keys }} from revetl_candidates){% for key in s.key_columns %} or {{ key.name }} is null{% endfor %}
+),
+accepted as not materialized (
+  select * from {{ s.ledger }} where ({{ keys }}) in (select {{ keys }} from revetl_candidates)
 ),
 {% endif %}
 judged as (
@@ -176,7 +261,7 @@ judged as (
       when m._rows is not null then 'duplicate_match'
       {%- endif %}
     end as _invalid
-  from source_rows as s
+  from {{ 'looked_at' if narrow else 'source_rows' }} as s
   left join repeated_keys as d on {{ revetl_dbt.revetl_on_key(s, 's', 'd') }}
   {%- if own_match %}
   left join repeated_matches as m on {% for field in matches %}{{ ' and ' if not loop.first }}m.m_{{ loop.index }} = {{ revetl_dbt.revetl_match_value(s, field, 's') }}{% endfor %}
@@ -208,7 +293,7 @@ differences as (
     l.{{ name }}
     {%- endfor %}
   from judged as s
-  left join {{ s.ledger }} as l on {{ revetl_dbt.revetl_on_key(s, 's', 'l') }}
+  left join {{ 'accepted' if narrow else s.ledger }} as l on {{ revetl_dbt.revetl_on_key(s, 's', 'l') }}
   where s._invalid is not null or l.{{ first_key }} is null or {{ revetl_dbt.revetl_row_differs(s, 's', 'l') }}
   {%- if s.removed %}
 

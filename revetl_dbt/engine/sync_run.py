@@ -142,13 +142,12 @@ class SyncRun:
 
     def _nothing_to_do(self, ledger: Ledger) -> bool:
         """One query tells that every row of the model is what the destination accepted."""
-        if self._options.full_refresh:
+        if self._options.full_refresh or not ledger.begun:
             return False
-        probe = ledger.probe()
-        removed = probe.removed_rows if ledger.layout.removal else 0
-        if probe.new_rows or probe.changed_rows or removed or probe.matched_rows != probe.matched_ledger_rows:
+        settled = ledger.settled_rows()
+        if settled is None:
             return False
-        self._result.model_rows = self._result.unchanged = probe.model_rows
+        self._result.model_rows = self._result.unchanged = settled
         self._result.status = "noop"
         return True
 
@@ -228,7 +227,9 @@ class SyncRun:
         result = self._result
         if result.status != "success":
             return
-        if result.totals.rejected or result.totals.unknown or result.violations:
+        if not result.planned and not result.invalid and not result.violations:
+            result.status = "noop"
+        elif result.totals.rejected or result.totals.unknown or result.violations:
             result.status = "partial"
 
 

@@ -69,7 +69,8 @@ class DbtSession:
 
     def variable(self, name: str, default: Any) -> Any:
         """A dbt variable as `var(name, default)` would give it to the root project."""
-        return self._config.vars.vars_for(_RootNode(self._config.project_name), self.adapter_type).get(name, default)
+        given = self._config.vars.vars_for(_RootNode(self._config.project_name), self.adapter_type)
+        return {**given, **self._config.cli_vars}.get(name, default)
 
     def relation(self, schema: str, identifier: str) -> str:
         """A table in the target's database, rendered and quoted as the adapter wants it."""

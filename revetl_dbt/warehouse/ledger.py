@@ -50,19 +50,6 @@ class Range(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Probe:
-    """How model and ledger compare, without a plan."""
-
-    model_rows: int
-    ledger_rows: int
-    new_rows: int
-    changed_rows: int
-    removed_rows: int
-    matched_rows: int
-    matched_ledger_rows: int
-
-
-@dataclass(frozen=True, slots=True)
 class Group:
     """Plan rows with the same operation and reason."""
 
@@ -112,10 +99,11 @@ class Ledger:
         self._argument = layout.as_argument()
         self._clean = False
 
-    def probe(self) -> Probe:
-        """Compare model and ledger in one query."""
-        row = self.store.query(self._sql("revetl_probe"))[0]
-        return Probe(*(int(value) for value in row))
+    def settled_rows(self) -> int | None:
+        """The number of the model's rows when every one is what was accepted, told by one query; None when a plan
+        must tell."""
+        rows, settled = self.store.query(self._sql("revetl_probe"))[0]
+        return int(rows) if settled else None
 
     def forget_absent(self) -> None:
         """Drop the entries of rows that the model no longer has, so that they count as new when they come back."""
@@ -126,8 +114,9 @@ class Ledger:
 
         Raises InputError when ledger or refused rows hold a key twice, so that one change would be sent twice.
         """
+        ((rows,),) = self.store.query(self._sql("revetl_count"))
         self.store.execute([self._sql("revetl_drop_plan")])
-        self.store.execute([self._sql("revetl_plan")])
+        self.store.execute(self._macro("revetl_plan", rows=int(rows), begun=self.begun))
         if self.begun:
             self._check_repeated()
         return self.summary()

@@ -10,16 +10,18 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from revetl_dbt.destinations.base import Account
 from revetl_dbt.errors import LeaseHeldError, WarehouseError
 from revetl_dbt.warehouse.dbt_api import DbtSession
 from revetl_dbt.warehouse.migrate import FORMAT, bring_up
 
+T = TypeVar("T")
+
 LEASE_SECONDS = 120
 SHARED_TABLES = ("revetl_syncs", "revetl_accounts", "revetl_runs", "revetl_outcomes", "revetl_leases", "revetl_format")
-MEMORY_LIMIT = "100MB"
+MEMORY_MB = 48  # what DuckDB is given to begin with; more where a statement does not get by with it
 LOCK_WAIT_SECONDS = 30.0
 
 
@@ -51,6 +53,7 @@ class Store:
         self._prepared = False
         self._lock = threading.Lock()
         self._users = 0
+        self._memory_mb = MEMORY_MB
 
     def notice(self, text: str) -> None:
         """Tell a person something that they should know."""
@@ -102,11 +105,25 @@ class Store:
             self.session.open(self.session.macro("revetl_session_settings", memory_limit=self._memory_limit()))
 
     def _memory_limit(self) -> str:
-        return str(
-            self.session.variable("revetl_duckdb_memory_limit", None)
-            or self.session.setting("memory_limit")
-            or MEMORY_LIMIT
-        )
+        return self._memory_declared() or f"{self._memory_mb}MB"
+
+    def _memory_declared(self) -> str | None:
+        declared = self.session.variable("revetl_duckdb_memory_limit", None) or self.session.setting("memory_limit")
+        return str(declared) if declared else None
+
+    def _with_room(self, work: Callable[[], T]) -> T:
+        """What `work` gives, DuckDB's memory limit doubled as often as it takes where none is declared."""
+        with self.connection():
+            while True:
+                try:
+                    return work()
+                except WarehouseError as error:
+                    if "Out of Memory Error" not in str(error) or self._memory_declared():
+                        raise
+                    if 2 * self._memory_mb > _memory_of_machine() * 0.8:
+                        raise
+                self._memory_mb *= 2
+                self.session.run(self.session.macro("revetl_session_settings", memory_limit=self._memory_limit()))
 
     def prepare(self) -> None:
         """Create our schema and shared tables where they are missing, and bring them forward where they are of an
@@ -267,13 +284,16 @@ class Store:
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
         """The rows of a small result."""
-        with self.connection():
-            return self.session.fetch(sql)
+        return self._with_room(lambda: self.session.fetch(sql))
 
     def execute(self, statements: list[str]) -> None:
         """Statements in one transaction where there are transactions."""
-        with self.connection():
-            self.session.run(statements)
+        self._with_room(lambda: self.session.run(statements))
+
+
+def _memory_of_machine() -> float:
+    """Megabytes of physical memory."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**20
 
 
 def _holder() -> str:
