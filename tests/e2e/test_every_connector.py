@@ -32,7 +32,8 @@ select
     cast(i as varchar) as person_id,
     'person' || i || '@example.com' as email,
     'Ånn ' || i as name,
-    'Ltd "' || i || '"' as company
+    'Ltd "' || i || '"' as company,
+    '+1415555' || lpad(cast(i as varchar), 4, '0') as phone
 from range(1, """
     + str(PEOPLE + 1)
     + """) as t(i)
@@ -44,13 +45,14 @@ from range(1, """
 class Case:
     """How people are sent to one tool: the sync, the output's settings, what the account has beyond its defaults.
 
-    `match` finds a record and `name` is the field that holds the person's name.
+    `match` finds a record, `name` is the field that holds the person's name, and `phone` the one with the number.
     """
 
     object: str
     match: tuple[str, str]
     fields: Mapping[str, Any]
     name: str
+    phone: str
     on_removed: str
     settings: Mapping[str, Any] = field(default_factory=dict)
     setup: Mapping[str, Any] | None = None
@@ -62,7 +64,7 @@ class Case:
             "object": self.object,
             "key": "person_id",
             "match": dict([self.match]),
-            "fields": dict(self.fields),
+            "fields": {**self.fields, self.phone: "phone"},
             "on_removed": self.on_removed,
         }
 
@@ -78,23 +80,31 @@ _API = {
 }
 _REF = {"name": "Ref__c", "type": "string", "label": "Ref", "externalId": True, "unique": True}
 CASES: Mapping[str, Case] = {
-    "http": Case("people", ("id", "person_id"), {"name": "name"}, "name", "delete", {"objects": _API}, refuses=False),
-    "hubspot": Case("contacts", ("email", "email"), {"firstname": "name"}, "firstname", "archive"),
+    "http": Case(
+        "people", ("id", "person_id"), {"name": "name"}, "name", "phone", "delete", {"objects": _API}, refuses=False
+    ),
+    "hubspot": Case("contacts", ("email", "email"), {"firstname": "name"}, "firstname", "phone", "archive"),
     "salesforce": Case(
         "Contact",
         ("Ref__c", "person_id"),
         {"LastName": "name", "Email": "email", "Department": "company"},
         "LastName",
+        "Phone",
         "delete",
         setup={"fields": {"Contact": [_REF]}},
     ),
-    "marketo": Case("leads", ("email", "email"), {"lastName": "name", "company": "company"}, "lastName", "delete"),
-    "intercom": Case("users", ("external_id", "person_id"), {"name": "name", "email": "email"}, "name", "archive"),
+    "marketo": Case(
+        "leads", ("email", "email"), {"lastName": "name", "company": "company"}, "lastName", "phone", "delete"
+    ),
+    "intercom": Case(
+        "users", ("external_id", "person_id"), {"name": "name", "email": "email"}, "name", "phone", "archive"
+    ),
     "zendesk": Case(
         "users",
         ("external_id", "person_id"),
         {"name": "name", "email": "email"},
         "name",
+        "phone",
         "delete",
         {"job_seconds": 0.01},
     ),
@@ -103,6 +113,7 @@ CASES: Mapping[str, Case] = {
         ("metadata.person_id", "person_id"),
         {"name": "name", "email": "email", "metadata.company": "company"},
         "name",
+        "phone",
         "delete",
     ),
 }
@@ -118,7 +129,8 @@ class Story:
 
     case: Case
     results: list[Mapping[str, Any]]
-    held: list[Mapping[str, str]]  # match value: name
+    held: list[Mapping[str, Any]]  # match value: name
+    phones: list[Mapping[str, Any]]  # match value: telephone number
     rows: list[Mapping[str, str]]
     requests: list[int]
 
@@ -177,16 +189,19 @@ def story(stories: dict[str, Story], request: pytest.FixtureRequest) -> Story:
 
 def told(tiny: Tiny, sandbox: Sandbox) -> dict[str, Story]:
     """Run all syncs five times, the model changing in between."""
-    stories = {kind: Story(case, [], [], [], []) for kind, case in CASES.items()}
+    stories = {kind: Story(case, [], [], [], [], []) for kind, case in CASES.items()}
     changes = (
         (),
         (),
         (
             f"update people set name = 'Bea \U0001f986' where person_id = '{CHANGED}'",
             f"delete from people where person_id = '{REMOVED}'",
-            f"insert into people values ('{ADDED}', '{NO_ADDRESS}', 'Zoë', null)",
+            f"insert into people values ('{ADDED}', '{NO_ADDRESS}', 'Zoë', null, null)",
         ),
-        (f"update people set email = 'zoe@example.com', name = 'Zoé' where person_id = '{ADDED}'",),
+        (
+            f"update people set email = 'zoe@example.com', name = 'Zoé' where person_id = '{ADDED}'",
+            f"update people set phone = null where person_id = '{CHANGED}'",
+        ),
         (),
     )
     for statements in changes:
@@ -198,24 +213,27 @@ def told(tiny: Tiny, sandbox: Sandbox) -> dict[str, Story]:
             story.results.append(tiny.results()[f"to_{kind}"])
             story.rows.append(dict(tiny.sql(f"select {story.case.match[1]}, name from people")))
             story.requests.append(asked[kind])
-            story.held.append(held(kind, story.case, sandbox, {*story.rows[0], *story.rows[-1]}))
+            names, phones = held(kind, story.case, sandbox, {*story.rows[0], *story.rows[-1]})
+            story.held.append(names)
+            story.phones.append(phones)
         sandbox.reset(requests_only=True)
     return stories
 
 
-def held(kind: str, case: Case, sandbox: Sandbox, asked: set[str]) -> dict[str, str]:
-    """What the tool holds, read back through the connector."""
+def held(kind: str, case: Case, sandbox: Sandbox, asked: set[str]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The names and the telephone numbers that the tool holds, read back through the connector."""
     if kind == "http":
-        records = sandbox.store.scan(kind, case.object)
-        return {str(record.properties["id"]): record.properties["name"] for record in records}
-    connector = registry.connector(kind)
-    config = connector.Config.model_validate({"type": kind, "sandbox": True, **case.settings})
-    destination: Destination = connector(config.in_sandbox(sandbox.url(kind), sandbox.token(kind)), OpenGate())
-    try:
-        found = destination.read(case.object, case.match[0], sorted(asked), [case.name])
-        return {str(record.match): str(record.fields[case.name]) for record in found}
-    finally:
-        destination.close()
+        found = [(record.id, record.properties) for record in sandbox.store.scan(kind, case.object)]
+    else:
+        connector = registry.connector(kind)
+        config = connector.Config.model_validate({"type": kind, "sandbox": True, **case.settings})
+        destination: Destination = connector(config.in_sandbox(sandbox.url(kind), sandbox.token(kind)), OpenGate())
+        try:
+            records = destination.read(case.object, case.match[0], sorted(asked), [case.name, case.phone])
+            found = [(str(record.match), dict(record.fields)) for record in records]
+        finally:
+            destination.close()
+    return {match: fields[case.name] for match, fields in found}, {match: fields[case.phone] for match, fields in found}
 
 
 def test_a_first_run_creates_every_record(story: Story) -> None:
@@ -243,7 +261,10 @@ def test_what_differs_is_sent_and_what_the_tool_refuses_is_said(story: Story) ->
     assert story.held[2] == {match: name for match, name in story.rows[2].items() if match not in refused}
 
 
-def test_a_mended_row_arrives(story: Story) -> None:
+def test_a_mended_row_arrives_and_a_null_clears(story: Story) -> None:
     assert story.results[3]["status"] == "success"
-    assert story.counts(3) == ({"created": 1} if story.case.refuses else {"updated": 1})
+    assert story.counts(3) == ({"created": 1, "updated": 1} if story.case.refuses else {"updated": 2})
     assert story.held[3] == story.held[4] == story.rows[3]
+    row = {"person_id": str(CHANGED), "email": f"person{CHANGED}@example.com"}[story.case.match[1]]
+    assert story.phones[2][row] == "+14155550001"
+    assert not story.phones[3][row]
