@@ -21,6 +21,8 @@ from revetl_dbt.destinations.base import Destination
 from revetl_dbt.destinations.conformance import OpenGate
 from revetl_dbt.sandbox import Sandbox
 
+pytestmark = pytest.mark.xdist_group("every connector")  # one story for all tests of this file
+
 PEOPLE = 12
 CHANGED, REMOVED, ADDED = 1, 2, 99
 NO_ADDRESS = "nobody at all"  # which every tool but an API of one's own refuses
