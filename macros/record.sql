@@ -38,6 +38,8 @@
 
 {% macro default__revetl_shared_constraints(tables) %}{{ return([]) }}{% endmacro %}
 
+{% macro duckdb__revetl_shared_constraints(tables) %}{{ return(revetl_dbt.postgres__revetl_shared_constraints(tables)) }}{% endmacro %}
+
 {% macro postgres__revetl_shared_constraints(tables) %}
   {{ return(['create unique index if not exists revetl_leases_one on ' ~ tables['revetl_leases'] ~ ' (sync, account)']) }}
 {% endmacro %}
