@@ -293,16 +293,15 @@ class Intercom(HttpDestination):
 
     def check(self) -> Account:
         body = decode_json(self.request("GET", "/me"))
-        app = body.get("app") if isinstance(body, Mapping) else None
-        workspace = app.get("id_code") if isinstance(app, Mapping) else None
-        if not isinstance(app, Mapping) or not workspace:
+        workspace, name = _inner(body, "app", "id_code"), _inner(body, "app", "name")
+        if not workspace:
             raise UnknownOutcomeError("Intercom's answer names no workspace")
         if self.config.workspace_id not in (None, workspace):
             raise FatalError(
                 f"the access token opens workspace {workspace}, not {self.config.workspace_id}", code="workspace_id"
             )
         self._workspace = str(workspace)
-        return Account(self._workspace, app.get("name"), f"https://{_APPS[self.config.region]}/a/apps/{workspace}")
+        return Account(self._workspace, name and str(name), f"https://{_APPS[self.config.region]}/a/apps/{workspace}")
 
     def record_url(self, object: str, id: str) -> str | None:  # noqa: A002 - the contract's words
         kind = {"users": "users", "leads": "users", "companies": "companies"}.get(object)
@@ -326,7 +325,9 @@ class Intercom(HttpDestination):
         if model is None:
             raise FatalError(f"Intercom's API cannot create fields of `{object}`", code="object")
         attribute = {"name": name, "model": model, "data_type": _CREATED_AS.get(column, "string")}
-        return _attribute(decode_json(self.request("POST", "/data_attributes", json=attribute)))
+        made = decode_json(self.request("POST", "/data_attributes", json=attribute))
+        _id(made)
+        return _attribute(made)
 
     def encoder(self, column: ColumnType, info: FieldInfo | None) -> Encoder:
         write = _encoder(column, info)
@@ -461,9 +462,10 @@ class Intercom(HttpDestination):
             return _missing(change) if self._company_of(change) is None else self._upsert_company(change)
         record = _record("companies", change.fields)
         body = self._ask("PUT", f"/companies/{_segment(known)}", json=record, absent=Status.MISSING)
+        outcome = Outcome(change.seq, Status.UPDATED, _id(body))
         if wanted is not None and body.get("company_id") not in (None, wanted):
             raise _Refused(0, "company_id", "Intercom cannot change a `company_id`", Status.MISSING)
-        return Outcome(change.seq, Status.UPDATED, _id(body))
+        return outcome
 
     def _upsert_company(self, change: Change) -> Outcome:
         if "company_id" not in change.match:
@@ -608,8 +610,7 @@ class Intercom(HttpDestination):
             return "forgotten"
         if response.status_code != 200:
             raise self.error(response)
-        body = decode_json(response)
-        state = body.get("state") if isinstance(body, Mapping) else None
+        state = _inner(decode_json(response), "state")
         if not isinstance(state, str):
             raise UnknownOutcomeError("Intercom's job has no state", code="job")
         return state
@@ -701,8 +702,8 @@ class Intercom(HttpDestination):
         while True:
             body = decode_json(self.request("POST", "/contacts/search", json=query))
             found += _data(body, "id")
-            after = ((body.get("pages") or {}).get("next") or {}).get("starting_after")
-            if not after:
+            after = _inner(body, "pages", "next", "starting_after")
+            if not after or after == query["pagination"].get("starting_after"):
                 return found
             query["pagination"] = {"per_page": _PAGE, "starting_after": after}
 
@@ -785,24 +786,32 @@ def _filled(record: Mapping[str, Any]) -> dict[str, Any]:
 def _held(body: Mapping[str, Any], name: str) -> Any:
     """A field of a record as Intercom shows it."""
     value = body.get(name)
-    if name == "plan" and isinstance(value, Mapping):
-        return value.get("name")
-    if name == "avatar" and isinstance(value, Mapping):
-        return value.get("image_url")
-    return value if name in body else (body.get("custom_attributes") or {}).get(name)
+    if name in _NESTED and isinstance(value, Mapping):
+        return value.get(_NESTED[name])
+    return value if name in body else _inner(body, "custom_attributes", name)
+
+
+_NESTED = {"plan": "name", "avatar": "image_url"}
+
+
+def _inner(body: Any, *names: str) -> Any:
+    """What an answer holds below these names; None where it has no such place."""
+    for name in names:
+        body = body.get(name) if isinstance(body, Mapping) else None
+    return body
 
 
 def _id(body: Any) -> str:
     """Raises UnknownOutcomeError when a success names no record."""
-    known = body.get("id") if isinstance(body, Mapping) else None
-    if not known:
+    known = _inner(body, "id")
+    if not known or not isinstance(known, str | int):
         raise UnknownOutcomeError("Intercom's answer names no record: it does not say what it did", code="empty")
     return str(known)
 
 
 def _data(body: Any, key: str) -> list[Mapping[str, Any]]:
     """Raises UnknownOutcomeError when an answer has no list with `key` in each entry."""
-    entries = body.get("data") if isinstance(body, Mapping) else None
+    entries = _inner(body, "data")
     if not isinstance(entries, list) or not all(isinstance(item, Mapping) and key in item for item in entries):
         raise UnknownOutcomeError("Intercom's answer has no list of results", code="results")
     return entries
@@ -848,11 +857,11 @@ def _reason(response: requests.Response) -> tuple[str, str, str | None]:
         body = msgspec.json.decode(response.content)
     except msgspec.DecodeError:
         body = None
-    errors = body.get("errors") if isinstance(body, Mapping) else None
+    errors = _inner(body, "errors")
     listed = [item for item in errors or () if isinstance(item, Mapping)] if isinstance(errors, list) else []
     words = [str(item.get("message") or item.get("code") or "") for item in listed]
     code = next((str(item["code"]) for item in listed if item.get("code")), str(response.status_code))
-    identity = body.get("request_id") if isinstance(body, Mapping) else None
+    identity = _inner(body, "request_id")
     message = "; ".join(filter(None, words)) or f"{response.status_code} {response.reason}"
     return code, message, None if identity is None else str(identity)
 
@@ -886,7 +895,8 @@ def _standard(name: str, kind: str) -> FieldInfo:
 
 def _attribute(item: Mapping[str, Any]) -> FieldInfo:
     kind = str(item.get("data_type"))
-    options = tuple(str(option) for option in item.get("options") or ())
+    listed = item.get("options")
+    options = tuple(str(option) for option in listed) if isinstance(listed, list) else ()
     return FieldInfo(
         name=str(item.get("name")),
         type=kind,

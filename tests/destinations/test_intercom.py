@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +36,8 @@ from revetl_dbt.destinations.base import (
 from revetl_dbt.destinations.conformance import OpenGate
 from revetl_dbt.destinations.intercom import Intercom, IntercomConfig
 from revetl_dbt.sandbox import Sandbox
+
+from .stub import Answer, Stub
 
 NOW = 1_790_000_000.0
 ATTRIBUTES = [
@@ -809,6 +813,49 @@ class TestFailures:
 
     def test_a_token_is_not_renewed(self, intercom: Intercom) -> None:
         assert intercom.renew() is False  # Intercom's access tokens do not expire
+
+    @pytest.mark.parametrize(
+        "body",
+        [
+            *(b"null", b"[]", b"7", b'"x"', b"{}", b'{"id":null}', b'{"id":{"a":1}}', b'{"id":""}', b'{"id":"5f"}'),
+            *(b'{"data":7}', b'{"data":[7]}', b'{"data":[{}]}', b'{"data":[{"id":{}}]}', b'{"data":[],"pages":"x"}'),
+            *(
+                b'{"data":[{"name":"x","custom":1,"options":7}]}',
+                b'{"state":7}',
+                b'{"app":"x"}',
+                b'{"app":{"id_code":7}}',
+            ),
+            b'{"data":[{"id":"5f","email":7}],"pages":{"next":{"starting_after":"x"}}}',
+        ],
+    )
+    @pytest.mark.parametrize("status", [200, 202, 400, 409, 500])
+    def test_answers_that_nobody_expects(self, stub: Stub, status: int, body: bytes) -> None:
+        config = IntercomConfig(type="intercom", access_token="t", base_url=stub.url, bulk_from=1)
+        intercom = Intercom(config, OpenGate())
+        stub.answer(Answer(status, body))
+        member = Change(1, (1,), {"email": "a@x.example", "company_id": "c"}, {})
+        event = Change(1, (1,), {"id": "5f"}, {"event_name": "e", "created_at": 1})
+        sent = batch("users", "upsert", ADA)
+        calls: list[Callable[[], object]] = [
+            intercom.check,
+            lambda: intercom.describe("users"),
+            lambda: intercom.create_field("users", "x", ColumnType.TEXT),
+            lambda: list(intercom.read("users", "email", ["a@x.example"], ["name", "x"])),
+            lambda: list(intercom.read("companies", "company_id", ["c"], ["plan"])),
+            *(partial(write, intercom, "users", name, ADA) for name in ("upsert", "update", "create", "archive")),
+            partial(write, intercom, "leads", "upsert", Change(1, (1,), {"email": "a@x.example"}, {})),
+            *(partial(write, intercom, "companies", name, ACME) for name in ("upsert", "update", "delete")),
+            *(partial(write, intercom, "contact_companies", name, member) for name in ("upsert", "delete")),
+            partial(write, intercom, "tags/VIP", "upsert", Change(1, (1,), {"id": "5f"}, {})),
+            partial(write, intercom, "events", "append", event),
+            partial(write, intercom, "custom_objects/Order", "upsert", TestCustomObjects.ORDER),
+            lambda: intercom.submit(sent, lambda _: None),
+            lambda: intercom.poll(sent, "create=job_v2_1"),
+        ]
+        for call in calls:
+            with contextlib.suppress(DestinationError):
+                call()
+        intercom.close()
 
     def test_an_update_that_conflicts_is_refused(self, intercom: Intercom) -> None:
         write(intercom, "users", "upsert", ADA)
