@@ -15,7 +15,8 @@ import msgspec
 from revetl_dbt.destinations.base import DestinationError
 
 HIDDEN = "(hidden)"
-_SHORTEST = 3
+_SHORTEST_TEXT, _SHORTEST_OTHER = 2, 4  # characters of a value that are looked for: the 1 and 422 of others say nothing
+_PLAIN = 4  # shorter values are looked for as they are written: `IN` is not "in"
 _LONGEST = 200  # characters of a value that are looked for
 _WORD = re.compile(r"\w")
 
@@ -34,7 +35,8 @@ class Hearsay:
         values = {value for value in _values(row[2:]) if value.casefold() in folded}
         for value in sorted(values, key=len, reverse=True):
             if value.casefold() not in self._names:
-                text = re.sub(_whole(value), HIDDEN, text, flags=re.IGNORECASE)
+                flags = re.IGNORECASE if len(value) >= _PLAIN else 0
+                text = re.sub(_whole(value), HIDDEN, text, flags=flags)
         return text
 
     def hide_all(self, error: DestinationError, rows: Sequence[Sequence[Any]]) -> None:
@@ -55,7 +57,7 @@ def _values(cells: Sequence[Any]) -> Iterator[str]:
                 yield cell[:_LONGEST]
         elif cell is not None and not isinstance(cell, bool):
             text = str(cell).strip()[:_LONGEST]
-            if len(text) >= _SHORTEST:
+            if len(text) >= (_SHORTEST_TEXT if isinstance(cell, str) else _SHORTEST_OTHER):
                 yield text
 
 

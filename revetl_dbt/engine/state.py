@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from revetl_dbt import __version__
 from revetl_dbt.destinations.base import Account, ObjectType
 from revetl_dbt.engine.link import Link
+from revetl_dbt.engine.sending import RENEW_SECONDS
 from revetl_dbt.engine.sync_run import open_sync
 from revetl_dbt.errors import InputError
 from revetl_dbt.spec.models import Sync
@@ -43,8 +44,8 @@ def reset(store: Store, entry: Entry) -> None:
 def put(store: Store, file: Imported, lines: Iterable[bytes]) -> None:
     """Import a ledger. Raises LeaseHeldError while somebody sends the sync, InputError for a file that is not whole."""
     message = f"{file.rows('ledger')} rows of the ledger and {file.rows('rejected')} refused rows were imported"
-    with _changing(store, file.entry, "state import", message):
-        import_lines(store, file, lines)
+    with _changing(store, file.entry, "state import", message) as lease:
+        import_lines(store, file, lines, lease.keep)
 
 
 def unlock(store: Store, entry: Entry, run_id: str) -> None:
@@ -64,11 +65,12 @@ def baseline(store: Store, link: Link, sync: Sync) -> Baseline:
     entry = Entry(
         sync.name, account.id, account.name, sync.spec.destination, kind.name, sync.source.unique_id, "", None, None
     )
-    with _changing(store, entry, "state baseline", "the rows of the model were taken for accepted") as run_id:
+    with _changing(store, entry, "state baseline", "the rows of the model were taken for accepted") as lease:
         ledger, plan = _fresh_plan(store, sync, kind, account)
+        lease.keep()
         ops = ("create", "update", *(("delete",) if sync.spec.mode.removes else ()))
         groups = [group for group in plan.groups if group.op in ops]
-        ledger.fold([Range(group.op, group.seq_from, group.seq_to) for group in groups], [], run_id, replay=True)
+        ledger.fold([Range(group.op, group.seq_from, group.seq_to) for group in groups], [], lease.run_id, replay=True)
         store.set_plan(sync.name, account.id, str(uuid.uuid4()))
         ledger.drop_plan()
         store.settle(sync.name, account.id)
@@ -92,16 +94,36 @@ def _plan(ledger: Ledger) -> tuple[Ledger, PlanSummary]:
     return ledger, ledger.write_plan()
 
 
+class _Lease:
+    """A lease that is held while something is done by hand."""
+
+    def __init__(self, store: Store, entry: Entry) -> None:
+        self.run_id = str(uuid.uuid4())
+        self._store = store
+        self._of = (entry.sync, entry.account, self.run_id)
+        store.take_lease(*self._of)
+        self._renewed = time.monotonic()
+
+    def keep(self) -> None:
+        """Renew it where that is due. Raises LeaseHeldError when it was lost."""
+        if time.monotonic() - self._renewed >= RENEW_SECONDS:
+            self._store.renew_lease(*self._of)
+            self._renewed = time.monotonic()
+
+    def end(self) -> None:
+        """Let others send."""
+        self._store.release_lease(*self._of)
+
+
 @contextmanager
-def _changing(store: Store, entry: Entry, command: str, message: str) -> Iterator[str]:
+def _changing(store: Store, entry: Entry, command: str, message: str) -> Iterator[_Lease]:
     """The lease of a sync and account, and a row in the history when what was done is done."""
-    run_id = str(uuid.uuid4())
-    store.take_lease(entry.sync, entry.account, run_id)
+    lease = _Lease(store, entry)
     try:
-        yield run_id
-        _record(store, entry, run_id, command, message)
+        yield lease
+        _record(store, entry, lease.run_id, command, message)
     finally:
-        store.release_lease(entry.sync, entry.account, run_id)
+        lease.end()
 
 
 def _record(store: Store, entry: Entry, run_id: str, command: str, message: str) -> None:

@@ -392,11 +392,14 @@ def _widened(store: Store, layout: Layout) -> Layout:
         identifier = _identifier(relation)
         columns = session.columns(session.database, store.schema, identifier)
         present = {name.lower(): kind for name, kind in columns}
-        keys = [column.label for column in layout.keys if column.name not in present]
-        if keys:
+        own = {column.name: column.label for column in layout.keys}
+        former = {name for name in present if name.startswith("k_")}
+        if former != own.keys():
+            odd = [f"no key `{own[name]}`" for name in own if name not in former]
+            odd += [f"a key `{name[2:]}`" for name in sorted(former - own.keys())]
             raise InputError.single(
                 "key-changed",
-                f"The ledger of sync `{layout.sync.name}` has no key `{keys[0]}`: its key was another when it began",
+                f"The ledger of sync `{layout.sync.name}` has {odd[0]}: its key was another when it began",
                 path=layout.sync.path,
                 line=layout.sync.line,
                 hint="go back to the former key, or give the sync another name, so that it begins anew",

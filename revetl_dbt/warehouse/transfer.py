@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import json
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -120,10 +120,11 @@ class Imported:
         return int(self.header["tables"][part]["rows"])
 
 
-def import_lines(store: Store, file: Imported, lines: Iterable[bytes]) -> None:
+def import_lines(store: Store, file: Imported, lines: Iterable[bytes], meanwhile: Callable[[], None]) -> None:
     """Put a file's rows in the place of what is kept of its sync and account; as a whole or not at all.
 
-    `lines` are those after the first. Raises InputError `not-a-ledger` when they are not all there.
+    `lines` are those after the first; `meanwhile` is called after each page of them. Raises InputError `not-a-ledger`
+    when they are not all there.
     """
     entry = file.entry
     drafts = {part: store.relation(entry.identifier(_DRAFTS[part])) for part in _PARTS}
@@ -146,6 +147,7 @@ def import_lines(store: Store, file: Imported, lines: Iterable[bytes]) -> None:
             except WarehouseError:
                 # Without the cause: it may quote the value.
                 raise wrong_file(file.source, None, f"holds a value of `{part}` that does not fit its type") from None
+            meanwhile()
         store.execute([*forget(store, entry.sync, entry.account), *_renames(store, entry, drafts), _row(store, file)])
     finally:
         store.execute(drops)

@@ -78,6 +78,15 @@ def test_another_key_is_refused_before_anything_is_sent(warehouse: Warehouse, tm
     assert len(f.destination.changes()) == sent
 
 
+def test_a_part_of_the_key_is_another_key_too(warehouse: Warehouse, tmp_path: Path) -> None:
+    f = flow(warehouse, tmp_path, key=("id", "email"))
+    write(warehouse, "Ann")
+    f.run()
+    f.remap(key=("id",))
+    assert "has a key `email`: its key was another when it began" in str(f.run().message)
+    assert len(f.destination.changes()) == 1
+
+
 def test_a_row_to_delete_that_comes_back_is_deleted_again(warehouse: Warehouse, tmp_path: Path) -> None:
     f = flow(warehouse, tmp_path, mode="delete", fields={})
     write(warehouse, "Ann")
