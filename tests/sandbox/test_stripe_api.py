@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import urlencode
 
@@ -326,6 +328,22 @@ def test_a_key_in_use(api: Api, sandbox: Sandbox) -> None:
     vendor._busy.add("k")
     problem = error(api.post("customers", {}, **{"Idempotency-Key": "k"}), 409)
     assert problem["code"] == "idempotency_key_in_use"
+
+
+def test_many_at_once(api: Api) -> None:
+    def work(n: int) -> str:
+        one = Api(api.sandbox)
+        for _ in range(5):
+            keyed = one.post("customers", {"email": f"{n}@x.test"}, **{"Idempotency-Key": str(uuid.uuid4())}).json()
+            one.post(f"customers/{keyed['id']}", {"name": "x"})
+            one.get("customers", email=f"{n}@x.test")
+            one.call("DELETE", f"customers/{keyed['id']}")
+        one.session.close()
+        return str(one.made("customers", email="kept@x.test")["id"])
+
+    with ThreadPoolExecutor(8) as pool:
+        kept = set(pool.map(work, range(8)))
+    assert {item["id"] for item in api.get("customers").json()["data"]} == kept
 
 
 def test_faults_in_stripes_words(api: Api, sandbox: Sandbox) -> None:

@@ -34,7 +34,7 @@ class Records:
 
     def reload(self) -> None:
         """Build the index anew from the store."""
-        with self._lock:
+        with self._store.transaction(), self._lock:  # in this order everywhere
             self._ids: dict[tuple[str, str, str], dict[str, None]] = defaultdict(dict)
             for kind in KINDS.values():
                 for record in self._store.scan(VENDOR, kind.name):
@@ -99,7 +99,7 @@ class Records:
         """Create a record. Raises ApiError."""
         new = checked(kind.params, dict(given), creating=True)
         record_id = str(new.pop("id", None) or kind.prefix + "".join(secrets.choice(_LETTERS) for _ in range(14)))
-        with self._lock, self._store.transaction():
+        with self._store.transaction(), self._lock:
             known = self._store.read(VENDOR, kind.name, [record_id]).get(record_id)
             if known is not None and known.archived is None:
                 raise ApiError(
@@ -121,7 +121,7 @@ class Records:
 
     def update(self, kind: Kind, record_id: str, given: Mapping[str, Any]) -> Record:
         """Change a record. Raises ApiError."""
-        with self._lock, self._store.transaction():
+        with self._store.transaction(), self._lock:
             record = self.living(kind, record_id, deleted=400)
             new = checked(kind.params, dict(given), creating=False)
             self._check_references(kind, new)
@@ -135,7 +135,7 @@ class Records:
 
     def delete(self, kind: Kind, record_id: str) -> Record:
         """Delete a customer, or a product that never had a price. Raises ApiError."""
-        with self._lock, self._store.transaction():
+        with self._store.transaction(), self._lock:
             record = self.living(kind, record_id)
             if kind.name == "products" and self.having(KINDS["prices"], "product", [record_id]):
                 raise ApiError(
