@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from revetl_dbt import __version__
-from revetl_dbt.cli.messages import show_error
+from revetl_dbt.cli.messages import remember, show_error
 from revetl_dbt.cli.options import log_options
 
 COMMANDS = {
@@ -51,6 +51,7 @@ class LazyGroup(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command and turn what comes of it into an exit code."""
+        remember(())
         try:
             code = super().invoke(ctx)
         except (click.ClickException, click.exceptions.Exit, click.Abort):

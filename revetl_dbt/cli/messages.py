@@ -17,6 +17,14 @@ FAILED = 1
 BAD_INPUT = 2
 
 
+_secrets: list[str] = []
+
+
+def remember(secrets: Iterable[str]) -> None:
+    """What the command that runs now has read of secrets, so that an error that ends it is told without them."""
+    _secrets[:] = secrets
+
+
 def show_diagnostics(diagnostics: Iterable[Diagnostic], options: Options | None) -> None:
     """Print diagnostics; warnings not with `--quiet` or a log level above `warn`."""
     options = options or Options()
@@ -47,19 +55,17 @@ def show_error(error: Exception, options: Options | None) -> int:
 
 def _traceback(error: BaseException) -> Iterator[str]:
     """Where an error comes from. What it says may quote secrets and values, which its place does not."""
-    from revetl_dbt.report.redact import Redactor, known_secrets
-
     before = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
     if before is not None:
         yield from _traceback(before)
     yield from ("Traceback (most recent call last):", "".join(traceback.format_tb(error.__traceback__)).rstrip())
-    yield f"{type(error).__name__}: {Redactor(known_secrets())(str(error))}"
+    yield f"{type(error).__name__}: {_without_secrets(str(error), show_values=False)}"
 
 
-def _without_secrets(text: str) -> str:
-    from revetl_dbt.report.redact import Redactor, known_secrets
+def _without_secrets(text: str, *, show_values: bool = True) -> str:
+    from revetl_dbt.report.redact import Redactor, environment_secrets
 
-    return Redactor(known_secrets(), show_values=True)(text)
+    return Redactor([*environment_secrets(), *_secrets], show_values=show_values)(text)
 
 
 def as_json(diagnostic: Diagnostic) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from revetl_dbt import __version__
+from revetl_dbt.cli.messages import remember
 from revetl_dbt.engine.link import Link, open_links
 from revetl_dbt.errors import Diagnostic, InputError
 from revetl_dbt.nearest import did_you_mean, listed
@@ -20,7 +21,7 @@ from revetl_dbt.project.run_results import gate
 from revetl_dbt.project.target import check_connection
 from revetl_dbt.report.console import Redact, header, overview
 from revetl_dbt.report.log import Log
-from revetl_dbt.report.redact import Redactor, environment_secrets, remember
+from revetl_dbt.report.redact import Redactor, environment_secrets
 from revetl_dbt.spec.load import Loaded, load
 from revetl_dbt.spec.models import Sync
 from revetl_dbt.warehouse.store import Store

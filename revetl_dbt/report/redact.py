@@ -82,19 +82,6 @@ def environment_secrets() -> list[str]:
     return [value for name, value in os.environ.items() if name.startswith(SECRET_PREFIX) and value]
 
 
-def remember(secrets: Iterable[str]) -> None:
-    """Secrets that this process has read from its configuration: errors that end a command are told without them."""
-    _remembered.update(secrets)
-
-
-def known_secrets() -> list[str]:
-    """Those of the environment and those that were remembered."""
-    return [*environment_secrets(), *_remembered]
-
-
-_remembered: set[str] = set()
-
-
 def _visible(char: str) -> str:
     return " " if char.isspace() else f"\\u{ord(char):04x}"
 
