@@ -13,11 +13,15 @@ ENGINE = [
     "differences",
     "doubt",
     "faults",
+    "format",
     "guards",
+    "hash",
+    "integrity",
     "lease",
     "bad_input",
     "options",
     "rejected",
+    "state",
     "writing",
 ]
 
