@@ -280,13 +280,16 @@ class Marketo(HttpDestination):
             "client_secret": secret,
         }
         try:
-            body = decode_json(self.request("POST", "/identity/oauth/token", params=query, auth=_NoAuth()))
+            response = self.request("POST", "/identity/oauth/token", params=query, auth=_NoAuth())
+            body = decode_json(response)
         except UnknownOutcomeError as error:
             # Nothing is lost with an answer that only holds a token.
             raise RetryableError(str(error), code=error.code, request_id=error.request_id) from error
+        if not isinstance(body, Mapping):
+            body = {}
+        if body.get("errors"):
+            raise _refusal(body, response)
         token, seconds = body.get("access_token"), body.get("expires_in")
-        if isinstance(body, Mapping) and body.get("errors"):
-            raise _refusal(body, None)
         if not isinstance(token, str) or not isinstance(seconds, (int, float)):
             raise RetryableError("Marketo's identity service answered without a token")
         return token, float(seconds)
@@ -922,14 +925,14 @@ _HINTS: Mapping[str, str] = {
 }
 
 
-def _refusal(body: Mapping[str, Any], response: requests.Response | None) -> DestinationError:
+def _refusal(body: Mapping[str, Any], response: requests.Response) -> DestinationError:
     """A refusal as an error: the first one that Marketo lists decides."""
     errors = [item for item in body.get("errors") or [] if isinstance(item, Mapping)]
     code = str(errors[0].get("code")) if errors else "unknown"
     words = "; ".join(str(item.get("message")) for item in errors) or "refused without a reason"
     message = f"{words} ({hint})" if (hint := _HINTS.get(code)) else words
     kind = _ERRORS.get(code, FatalError if re.fullmatch(r"6\d\d", code) else BatchRejectedError)
-    wait = retry_after(response) if response is not None else None
+    wait = retry_after(response)
     if wait is None and code == "606":
         seconds = re.search(r"in '?(\d+)'? secs", words)  # the window of the limit
         wait = float(seconds[1]) if seconds else None
