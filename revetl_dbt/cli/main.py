@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from revetl_dbt import __version__
+from revetl_dbt.cli.interrupt import leave
 from revetl_dbt.cli.messages import remember, show_error
 from revetl_dbt.cli.options import log_options
 
@@ -75,4 +76,8 @@ def cli(**_: Any) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The console script; never returns."""
-    cli.main(args=None if arguments is None else list(arguments), prog_name="revetl")
+    try:
+        cli.main(args=None if arguments is None else list(arguments), prog_name="revetl")
+    except SystemExit as end:
+        leave(end.code)
+        raise

@@ -48,6 +48,7 @@ class InterruptedDeliveryError(Exception):
         return InterruptedDeliveryError(self.cause, [*known, *self.outcomes], job_goes_on=self.job_goes_on)
 
 
+Fence = Callable[[], None]
 Note = Callable[[Sequence[Sendable], str], None]
 """Hears which changes a vendor's job holds, and what finds the job again."""
 
@@ -64,13 +65,21 @@ class Delivery:
     """Delivers batches of one sync; used by several workers at once."""
 
     def __init__(
-        self, destination: Destination, kind: ObjectType, pacer: Pacer, namespace: uuid.UUID, policy: RetryPolicy
+        self,
+        destination: Destination,
+        kind: ObjectType,
+        pacer: Pacer,
+        namespace: uuid.UUID,
+        policy: RetryPolicy,
+        fence: Fence = lambda: None,
     ) -> None:
+        """`fence` is asked before every write: it raises StoppedError when nothing more may leave."""
         self._destination = destination
         self._kind = kind
         self._pacer = pacer
         self._namespace = namespace
         self._policy = policy
+        self._fence = fence
 
     def takes_json(self, operation: Operation) -> bool:
         """True when records may be `Rendered` for this operation."""
@@ -186,6 +195,7 @@ class Delivery:
         while True:
             try:
                 try:
+                    self._fence()
                     answered = way.send(changes)
                     return answered if isinstance(answered, AllAlike) else list(answered)
                 except UnauthorizedError:

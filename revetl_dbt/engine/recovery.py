@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from revetl_dbt.destinations.base import Account, ObjectType, Outcome, Status
-from revetl_dbt.engine.delivery import Delivery, InterruptedDeliveryError
+from revetl_dbt.engine.delivery import Delivery, Fence, InterruptedDeliveryError
 from revetl_dbt.engine.hearsay import Hearsay
 from revetl_dbt.engine.journal import Job, Journal, Left
 from revetl_dbt.engine.link import Link
@@ -33,10 +33,12 @@ class Recovered:
 NOTHING = Recovered(0, 0)
 
 
-def delivery_for(sync: Sync, link: Link, kind: ObjectType, account: Account, policy: RetryPolicy) -> Delivery:
+def delivery_for(
+    sync: Sync, link: Link, kind: ObjectType, account: Account, policy: RetryPolicy, fence: Fence = lambda: None
+) -> Delivery:
     """The delivery of a sync's batches; its idempotency keys are the same in every run."""
     namespace = uuid.uuid5(uuid.NAMESPACE_URL, f"revetl:{sync.name}:{account.id}")
-    return Delivery(link.destination, kind, link.pacer, namespace, policy)
+    return Delivery(link.destination, kind, link.pacer, namespace, policy, fence)
 
 
 class Recovery:

@@ -28,7 +28,9 @@ from revetl_dbt.destinations.base import (
 from revetl_dbt.engine.delivery import Delivery, InterruptedDeliveryError, Note
 from revetl_dbt.engine.hearsay import Hearsay
 from revetl_dbt.engine.journal import Journal
+from revetl_dbt.engine.lease import Lease
 from revetl_dbt.engine.mapping import Mapper, Row
+from revetl_dbt.engine.pacing import StoppedError
 from revetl_dbt.engine.prepare import Preparation
 from revetl_dbt.spec.models import Mode, OnRemoved, SyncSpec
 from revetl_dbt.warehouse.ledger import Group, Ledger, PlanSummary, Range, Result
@@ -37,6 +39,8 @@ FLUSH_SECONDS = 2.0
 FLUSH_RESULTS = 10_000
 RENEW_SECONDS = 30.0
 RELEASE_SECONDS = 0.3
+GRACE_SECONDS = 7.0  # for batches in flight when the run is stopped
+WORKERS_NAME = "revetl-send"
 MOST_REASONS = 1_000
 """Different reasons that one sync remembers, so that memory stays flat however many rows are refused."""
 
@@ -110,13 +114,6 @@ class _Finished:
     job_goes_on: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Lease:
-    """What the sender needs of the run's lease: renew it, and be told (by LeaseHeldError) when it is lost."""
-
-    renew: Callable[[], None]
-
-
 class Sender:
     """Sends the plan of one sync. Not reusable."""
 
@@ -161,7 +158,9 @@ class Sender:
         self._open: dict[Range, None] = {}
         self._ranges: list[Range] = []
         self._results: list[Result] = []
-        self._jobs_go_on = False
+        self._unsettled = False  # the journal tells the next run of batches that are still open
+        self._abandoned = False
+        self._deadline: float | None = None
         self._flushed = self._renewed = time.monotonic()
 
     def send(self, plan: PlanSummary, *, skip: Sequence[str] = ()) -> None:
@@ -172,14 +171,17 @@ class Sender:
         """
         self._journal.start(self._plan_id, self._run_id)
         groups = sorted((g for g in plan.groups if g.op in ORDER and g.op not in skip), key=lambda g: ORDER.index(g.op))
-        with ThreadPoolExecutor(self._workers, thread_name_prefix="revetl-send") as pool:
+        pool = ThreadPoolExecutor(self._workers, thread_name_prefix=WORKERS_NAME)
+        try:
+            for group in groups:
+                self._send_group(pool, group)
+                self._drain()
+        finally:
             try:
-                for group in groups:
-                    self._send_group(pool, group)
-                    self._drain()
-            finally:
                 self._settle()
-        if not self._jobs_go_on:
+            finally:
+                pool.shutdown(wait=not self._abandoned, cancel_futures=True)
+        if not self._unsettled:
             self._journal.finish()
 
     # -- the sync's own thread ---------------------------------------------------------------------
@@ -223,7 +225,7 @@ class Sender:
     def _settle(self) -> None:
         """Wait for what is in flight and record everything, whatever happened."""
         if self._open:
-            self._stop.set()
+            self._lease.end()
         failure: BaseException | None = None
         while self._open:
             try:
@@ -243,12 +245,15 @@ class Sender:
             except queue.Empty:
                 self._release()
                 self._keep_up()
+                if self._overdue():
+                    self._abandon()
+                    return
         if isinstance(finished, _Crashed):
             del self._open[finished.range]
             raise finished.error
         del self._open[finished.range]
         if finished.job_goes_on:
-            self._jobs_go_on = True
+            self._unsettled = True
         else:
             self._count(finished)
             self._ranges.append(finished.range)
@@ -256,6 +261,25 @@ class Sender:
         if finished.stopped is not None and self.stopped is None:
             self.stopped = finished.stopped
         self._progress(self.totals.done)
+
+    def _overdue(self) -> bool:
+        """True when what is in flight has had its time since the run, or this sync of it, was to end."""
+        if not (self._stop.is_set() or self._lease.ended):
+            return False
+        now = time.monotonic()
+        if self._deadline is None:
+            self._deadline = now + GRACE_SECONDS
+        return now >= self._deadline
+
+    def _abandon(self) -> None:
+        """Leave to the next run what nobody answers for: the journal tells it of these batches."""
+        self._unsettled = self._abandoned = True
+        self._lease.end()
+        batches = len(self._open)
+        self._open.clear()
+        if self.stopped is None:
+            waited = f"{batches} batches had no answer within {GRACE_SECONDS:.0f} s"
+            self.stopped = StoppedError(f"the run was stopped; {waited}: the next run settles them")
 
     def _count(self, finished: _Finished) -> None:
         totals = self.totals

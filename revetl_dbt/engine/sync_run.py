@@ -11,13 +11,14 @@ from revetl_dbt.destinations.base import Account, ObjectType
 from revetl_dbt.engine import guards
 from revetl_dbt.engine.fields import checked_fields, create_fields, fields_to_create
 from revetl_dbt.engine.journal import Journal
+from revetl_dbt.engine.lease import Lease
 from revetl_dbt.engine.link import Link
 from revetl_dbt.engine.mapping import Mapper
 from revetl_dbt.engine.pacing import StoppedError
 from revetl_dbt.engine.prepare import Preparation
 from revetl_dbt.engine.recovery import Recovery, delivery_for
 from revetl_dbt.engine.result import Reporter, RunOptions, SyncResult
-from revetl_dbt.engine.sending import Lease, Sender
+from revetl_dbt.engine.sending import Sender
 from revetl_dbt.errors import InputError
 from revetl_dbt.nearest import listed
 from revetl_dbt.spec.models import Sync
@@ -194,18 +195,19 @@ class SyncRun:
         if missing:
             fields |= create_fields(kind, self._link, missing)
             self._reporter.notice(f"Created {listed(missing)} in `{self._spec.destination}.{kind.name}`")
+        lease = Lease(lambda: self._renew_lease(account))
         sender = Sender(
             ledger,
             kind,
             Mapper(ledger.layout, self._link.destination, fields, self._store.session.adapter_type),
             Preparation(self._sync, kind, self._link),
-            delivery_for(self._sync, self._link, kind, account, self._options.retry),
+            delivery_for(self._sync, self._link, kind, account, self._options.retry, lease.check),
             journal,
             plan_id=plan_id,
             run_id=self._run_id,
             concurrency=self._link.output.config.concurrency,
             stop=self._stop,
-            lease=Lease(lambda: self._renew_lease(account)),
+            lease=lease,
             release=self._store.release,
             progress=lambda done: self._reporter.progress(self._sync, done),
             mask=self._options.mask,

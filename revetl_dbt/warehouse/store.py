@@ -4,6 +4,7 @@ accounts."""
 from __future__ import annotations
 
 import os
+import random
 import socket
 import threading
 import time
@@ -20,6 +21,7 @@ from revetl_dbt.warehouse.migrate import FORMAT, bring_up
 T = TypeVar("T")
 
 LEASE_SECONDS = 120
+LEASE_PAUSES = (0.05, 0.1, 0.2)
 SHARED_TABLES = ("revetl_syncs", "revetl_accounts", "revetl_runs", "revetl_outcomes", "revetl_leases", "revetl_format")
 MEMORY_MB = 48  # what DuckDB is given to begin with; more where a statement does not get by with it
 LOCK_WAIT_SECONDS = 30.0
@@ -213,28 +215,44 @@ class Store:
 
     def take_lease(self, sync: str, account: str, run_id: str) -> None:
         """Hold the sync for this run. Raises LeaseHeldError when another run holds it."""
-        where = self._of(sync, account)
-        table = self.tables["revetl_leases"]
-        with self.connection():
-            held = self.session.fetch(f"select run_id, holder from {table} where {where}")
-            if held and _is_dead(str(held[0][1])):
-                self.session.run([f"delete from {table} where {where} and run_id = {self.literal(held[0][0])}"])
-            arguments = {"relation": table, "sync": sync, "account": account, "run_id": run_id}
-            try:
-                self.session.run(
-                    self.session.macro("revetl_take_lease", **arguments, holder=_holder(), seconds=LEASE_SECONDS)
-                )
-            except WarehouseError:
-                # Two runs inserted at once and the engine let one through: who it was stands in the table.
-                if not self.session.fetch(f"select 1 from {table} where {where}"):
-                    raise
-            rows = self.session.fetch(f"select run_id, holder, acquired_at, expires_at from {table} where {where}")
-        if not rows or rows[0][0] != run_id:
-            _, holder, since, until = rows[0] if rows else (None, "another run", "just now", "soon")
-            raise LeaseHeldError(
-                f"Sync `{sync}` is being sent by another run ({holder}, since {since} UTC);"
-                f" its lease ends at {until} UTC unless it is renewed"
+        for pause in (*LEASE_PAUSES, None):
+            with self.connection():
+                rows = self._ask_for_lease(sync, account, run_id)
+            others = [row for row in rows if row[0] != run_id]
+            if rows and not others:
+                return
+            mine = len(others) < len(rows)
+            if mine:
+                # Two asked at once, and the engine let both in: neither knows whether the other has seen it.
+                self.release_lease(sync, account, run_id)
+            if pause is None or (others and not mine):
+                break
+            time.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 - so that they do not meet again
+        _, holder, since, until = others[0] if others else (None, "another run", "just now", "soon")
+        raise LeaseHeldError(
+            f"Sync `{sync}` is being sent by another run ({holder}, since {since} UTC);"
+            f" its lease ends at {until} UTC unless it is renewed"
+        )
+
+    def _ask_for_lease(self, sync: str, account: str, run_id: str) -> list[tuple[Any, ...]]:
+        """Insert a lease where there seems to be none; (run, holder, since, until) of each that there is now."""
+        where, table = self._of(sync, account), self.tables["revetl_leases"]
+        for held, holder in self.session.fetch(f"select run_id, holder from {table} where {where}"):
+            if _is_dead(str(holder)):
+                self.session.run([f"delete from {table} where {where} and run_id = {self.literal(held)}"])
+        arguments = {"relation": table, "sync": sync, "account": account, "run_id": run_id}
+        found = f"select run_id, holder, acquired_at, expires_at from {table} where {where} order by acquired_at"
+        try:
+            self.session.run(
+                self.session.macro("revetl_take_lease", **arguments, holder=_holder(), seconds=LEASE_SECONDS)
             )
+        except WarehouseError:
+            # Two runs inserted at once and the engine let one through: who it was stands in the table.
+            rows = self.session.fetch(found)
+            if not rows:
+                raise
+            return rows
+        return self.session.fetch(found)
 
     def renew_lease(self, sync: str, account: str, run_id: str) -> None:
         """Keep holding the sync. Raises LeaseHeldError when the lease was lost."""

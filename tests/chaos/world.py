@@ -232,7 +232,7 @@ class World:
         return sum(row[4] for row in self.sandbox.tally() if row[0] not in ("GET", "HEAD"))
 
     def journals(self) -> Sequence[Path]:
-        return list((self.state / "journal").glob("*"))
+        return list((self.state / "journal").glob("*.jsonl"))
 
 
 @contextmanager

@@ -10,11 +10,15 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from revetl_dbt.destinations.base import Batch
+from revetl_dbt.engine import sync_run
+from revetl_dbt.engine.lease import Lease
+from revetl_dbt.engine.pacing import StoppedError
 from revetl_dbt.engine.result import SyncResult
 from revetl_dbt.errors import LeaseHeldError, WarehouseError
 from revetl_dbt.warehouse import store as store_module
@@ -177,3 +181,66 @@ def test_a_file_that_comes_free(people: Flow, warehouse: Warehouse, other_proces
     assert len(told) == 1
     assert told[0].startswith("Waiting for the DuckDB file: ")
     assert f"PID {other_process.pid}" in told[0]
+
+
+def test_two_that_were_let_in_at_once_give_way(warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An engine without constraints lets two insert a lease, neither of whom sees the other in time."""
+    monkeypatch.setattr(store_module, "LEASE_PAUSES", (0.0,))
+    store = warehouse.store
+    store.prepare()
+    ask = store._ask_for_lease
+
+    def both(sync: str, account: str, run_id: str) -> list[tuple[object, ...]]:
+        return [*ask(sync, account, run_id), ("other-run", "elsewhere pid 7", "noon", "one")]
+
+    monkeypatch.setattr(store, "_ask_for_lease", both)
+    with pytest.raises(LeaseHeldError, match=r"elsewhere pid 7, since noon UTC"):
+        store.take_lease("people", "acme", "mine")
+    assert warehouse.query(f"select * from {store.tables['revetl_leases']}") == []
+
+
+def test_a_process_that_slept_asks_before_it_sends() -> None:
+    moments, renewals = [0.0], list[float]()
+
+    def renew() -> None:
+        if moments[0] > 1000:
+            raise LeaseHeldError("lost")
+        renewals.append(moments[0])
+
+    lease = Lease(renew, clock=lambda: 0.0, wall=lambda: moments[0])
+    lease.check()
+    assert renewals == []
+    moments[0] = 61.0
+    lease.check()
+    lease.check()
+    assert renewals == [61.0]
+    moments[0] = 2000.0
+    with pytest.raises(StoppedError, match="lost"):
+        lease.check()
+    moments[0] = 62.0
+    with pytest.raises(StoppedError, match="ended"):
+        lease.check()
+
+
+@pytest.mark.parametrize("mode", ["upsert", "append"])
+def test_nothing_leaves_after_the_lease_was_lost(
+    flow: Make, warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch, mode: str
+) -> None:
+    """A laptop sleeps with a batch in flight; its lease ends; it wakes up, and sends nothing more."""
+    rows = [{"id": str(n), "name": "'Ann'"} for n in range(30)]
+    warehouse.table("people", {"id": "integer", "name": "varchar"}, rows)
+    match = {"match": {"Id": "id"}} if mode == "upsert" else {"key": ("id",), "match": {}}
+    people = flow(mode=mode, fields={"Name": {"column": "name"}}, **match)
+    people.concurrency = 1
+    sleeps = [0.0]
+    monkeypatch.setattr(sync_run, "Lease", partial(Lease, wall=lambda: sleeps[0]))
+
+    def sleep(batch: Batch) -> None:
+        sleeps[0] = 500.0
+        warehouse.run(f"delete from {warehouse.store.tables['revetl_leases']}")
+
+    people.destination.hold = sleep
+    result = people.run()
+    assert result.status == "error"
+    assert "lease" in (result.message or "")
+    assert people.destination.requests == 1
