@@ -18,6 +18,7 @@ ENGINE = [
     "hash",
     "integrity",
     "lease",
+    "lease_processes",
     "bad_input",
     "options",
     "rejected",
