@@ -8,6 +8,7 @@ forward from what earlier versions wrote, and refused where a later version wrot
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import TYPE_CHECKING
 
@@ -23,16 +24,34 @@ FORMAT = 2
 _OWN = "revetl_format"
 
 
+class _LaterFormatError(WarehouseError):
+    """The tables are of a format that this version does not know."""
+
+
 def bring_up(store: Store) -> None:
     """Make the shared tables what this version expects.
 
     What a migration does, it may do again: a run that is killed in the middle of one begins it anew. Raises
     WarehouseError when the role may not, or when a later version has been at work.
     """
+    for pause in (0.1, 0.3, None):
+        try:
+            _bring_up(store)
+            return
+        except _LaterFormatError:
+            raise
+        except WarehouseError:
+            # Another run may be at it in the same moment: then it is done soon.
+            if pause is None:
+                raise
+        time.sleep(pause)
+
+
+def _bring_up(store: Store) -> None:
     present = store.session.tables(store.schema) & store.tables.keys()
     found = _format(store, present) if present else FORMAT
     if found > FORMAT:
-        raise WarehouseError(
+        raise _LaterFormatError(
             f"The state tables in schema `{store.schema}` are of format {found}, which a later version of revetl wrote;"
             f" revetl {__version__} knows formats up to {FORMAT}\n"
             "  hint: install that version, or keep this one's state apart with the dbt variable `revetl_schema`"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 
 import pytest
@@ -103,6 +104,28 @@ def test_tables_that_are_current_are_left_alone(flow: Make, warehouse: Warehouse
     f.run(store=warehouse.new_store())
     assert warehouse.query(f"select written_at from {warehouse.store.tables['revetl_format']}") == written
     assert warehouse.notices == []
+
+
+@pytest.mark.parametrize("there", [False, True], ids=["nothing there", "format 1"])
+def test_two_runs_may_begin_at_once(old: Flow, warehouse: Warehouse, there: bool) -> None:
+    if not there:
+        warehouse.run(f"drop schema {warehouse.session.relation_schema(warehouse.store.schema)} cascade")
+    barrier, failed = threading.Barrier(2), list[Exception]()
+
+    def prepare() -> None:
+        barrier.wait()
+        try:
+            warehouse.new_store().prepare()
+        except WarehouseError as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=prepare) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failed == []
+    assert warehouse.query(f"select max(state_format) from {warehouse.store.tables['revetl_format']}") == [(FORMAT,)]
 
 
 @pytest.mark.parametrize("table", ["revetl_format", "revetl_syncs"])
