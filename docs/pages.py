@@ -167,8 +167,9 @@ def objects(kind: str) -> str:
     if kind == "http":
         return (
             "destinations.yml decides: each object can do the operations that it declares. Operations other than "
-            "`create` and `append` are taken to be repeatable, and those two when they have an `idempotency_key` or "
-            "`idempotency_field`; `idempotent` says otherwise. Nothing can be read back, so `write: if_empty`, "
+            "`create` and `append` are taken to be repeatable, and those two when each record has its own key "
+            "(`idempotency_field`, or `idempotency_key` with one record a request); `idempotent` says "
+            "otherwise. Nothing can be read back, so `write: if_empty`, "
             "`write: on_create` in mode `upsert`, and lookups are refused.\n"
         )
     found = list(_connector(kind).objects())

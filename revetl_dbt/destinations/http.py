@@ -165,13 +165,14 @@ class OperationConfig(BaseModel):
     max_bytes: int | None = Field(None, ge=1, description="Bytes of records a request")
     headers: dict[str, str] = Field(default_factory=dict, description="Further headers")
     idempotency_key: str | None = Field(
-        None, description="Header that gets a key of the request, the same when it is sent again"
+        None, description="Header that gets a key of the request, the same when the same records are sent again"
     )
     idempotency_field: str | None = Field(
         None, description="Field that gets a key of the record, the same when it is sent again"
     )
     idempotent: bool | None = Field(
-        None, description="Sending twice does no harm; default: yes, but for create and append without a key"
+        None,
+        description="Sending twice does no harm; default: yes, but for create and append without a key of the record",
     )
     response: Results | None = Field(
         None, description="Where the response says what became of each record; default: any 2xx accepts all"
@@ -451,7 +452,9 @@ def _object_type(name: str, config: ObjectConfig) -> ObjectType:
 def _is_idempotent(operation: Operation, config: OperationConfig) -> bool:
     if config.idempotent is not None:
         return config.idempotent
-    return operation in _REPEATABLE or bool(config.idempotency_key or config.idempotency_field)
+    # After a crash a record may come in other company, and the key of a request with several is another one then.
+    own_key = bool(config.idempotency_field or (config.idempotency_key and config.records == 1))
+    return operation in _REPEATABLE or own_key
 
 
 def _headers(operation: OperationConfig, batch: Batch) -> dict[str, str]:

@@ -41,7 +41,7 @@ DESTINATIONS = {
             },
             "events": {"operations": {"append": {"path": "/events", **_EVENTS}}},
             "orders": {"operations": {"create": {"path": "/orders", **_EVENTS}}},
-            "keyed": {"operations": {"append": {"path": "/keyed", **_EVENTS, "idempotency_key": "Idempotency-Key"}}},
+            "keyed": {"operations": {"append": {"path": "/keyed", "idempotency_key": "Idempotency-Key"}}},
         },
     },
     "crm": {"type": "hubspot", "sandbox": True, "concurrency": WORKERS},

@@ -352,6 +352,12 @@ class TestIdempotency:
         [
             ({}, {"upsert", "update", "delete"}),
             ({"idempotency_field": "id"}, {"upsert", "update", "delete", "create", "append"}),
+            ({"idempotency_key": "Key"}, {"upsert", "update", "delete", "create", "append"}),
+            ({"idempotency_key": "Key", "body": "array"}, {"upsert", "update", "delete"}),
+            (
+                {"idempotency_key": "Key", "body": "array", "idempotent": True},
+                {"upsert", "update", "delete", "create", "append"},
+            ),
             ({"idempotent": False}, set()),
         ],
     )

@@ -211,3 +211,9 @@ REGISTRIES = (("py", "pi"), ("python", "hosted"), ("npm", "js"), ("ana", "conda"
 def test_no_package_registry_is_named(page: Path) -> None:
     text = page.read_text(encoding="utf-8").lower()
     assert [host for parts in REGISTRIES if (host := "".join(parts)) in text] == []
+
+
+def test_the_tests_that_are_named_exist() -> None:
+    named = re.findall(r"`(tests/[\w/]+\.py)`", (DOCS / "concepts" / "delivery.md").read_text(encoding="utf-8"))
+    assert len(named) >= 8
+    assert [path for path in named if "def test_" not in (ROOT / path).read_text(encoding="utf-8")] == []
