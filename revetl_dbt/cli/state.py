@@ -32,7 +32,15 @@ _account = click.option("--account", metavar="ID", help="Which account's, where 
 _yes = click.option("--yes", "-y", is_flag=True, help="Do not ask")
 
 
-@click.group()
+class _InOrder(click.Group):
+    """Lists its commands as they are defined."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """The names."""
+        return list(self.commands)
+
+
+@click.group(cls=_InOrder)
 def command() -> None:
     """See and change what the warehouse remembers of each sync.
 
@@ -46,7 +54,7 @@ def _shared(function: F) -> F:
     return project_options(log_options(function))
 
 
-@command.command(cls=Command)
+@command.command(cls=Command, short_help="Rows by standing, last run, lease and tables of each sync")
 @click.option("--output", type=click.Choice(["text", "json"]), default="text", show_default=True, help="Format")
 @selection_options
 @_shared
@@ -71,7 +79,7 @@ def show(options: Options, output: str) -> int:
     return FAILED if any(item.damage for item in found) else 0
 
 
-@command.command(cls=Command)
+@command.command(cls=Command, short_help="Write the ledger of a sync to a file")
 @_name
 @_account
 @click.option("--file", type=click.Path(dir_okay=False, path_type=Path), help="Where to; by default to stdout")
@@ -97,7 +105,7 @@ def export(options: Options, name: str, account: str | None, file: Path | None) 
         draft.replace(file)
 
 
-@command.command("import", cls=Command)
+@command.command("import", cls=Command, short_help="Put an exported ledger back")
 @click.argument("file", type=click.File("rb"))
 @_yes
 @_shared
@@ -119,7 +127,7 @@ def import_(options: Options, file: Any, yes: bool) -> None:
         state.log.notice(f"Imported {rows} for {_named(entry)}")
 
 
-@command.command(cls=Command)
+@command.command(cls=Command, short_help="Forget what was accepted: the next run is a first run")
 @_names
 @_account
 @_yes
@@ -145,7 +153,7 @@ def reset(options: Options, names: Sequence[str], account: str | None, yes: bool
         return _each(found, options, one)
 
 
-@command.command(cls=Command)
+@command.command(cls=Command, short_help="Take the rows as they are for accepted, send nothing")
 @_names
 @_yes
 @_shared
@@ -180,7 +188,7 @@ def baseline(options: Options, names: Sequence[str], yes: bool) -> int:
         return _each(work.loaded.syncs, options, one)
 
 
-@command.command(cls=Command)
+@command.command(cls=Command, short_help="End the lease of a run that died elsewhere")
 @_name
 @_account
 @_yes
