@@ -22,6 +22,7 @@ from typing import Any
 import msgspec
 
 from revetl_dbt.destinations.base import Operation
+from revetl_dbt.errors import RevetlError
 from revetl_dbt.warehouse.ledger import Range, Result
 
 
@@ -65,6 +66,7 @@ class Journal:
         self._header = b""
         self._kept: dict[Range, list[bytes]] = {}
         self._file: Any = None
+        self._problem: str | None = None
 
     def start(self, plan_id: str, run_id: str) -> None:
         """Begin anew for a plan; what the file held before is gone."""
@@ -85,8 +87,7 @@ class Journal:
         """A batch's outcomes.
 
         The line is in the operating system's hands when this returns, so that the death of this process cannot lose
-        it. `durable`, for batches
-        that would do harm when sent twice: it is on disk, so that a power cut cannot either.
+        it. `durable`, for batches that would do harm when sent twice: it is on disk, so that a power cut cannot either.
         """
         self._append(batch, ["done", *batch, [list(result) for result in results]], durable)
 
@@ -124,12 +125,24 @@ class Journal:
     def _append(self, batch: Range, entry: list[Any], durable: bool) -> None:
         line = _line(entry)
         with self._lock:
+            self._write(line)
             self._kept.setdefault(batch, []).append(line)
-            self._file.write(line)
             self._written += 1
             mine = self._written
         if durable:
             self._sync(mine)
+
+    def _write(self, line: bytes) -> None:
+        """Raises RevetlError when the disk is full, and from then on: what came after half a line could not be read."""
+        problem = self._problem
+        try:
+            if not problem and self._file.write(line) != len(line):
+                problem = "there is no room for it"
+        except OSError as error:
+            problem = error.strerror or str(error)
+        if problem:
+            self._problem = problem
+            raise self._unwritable(problem)
 
     def _sync(self, mine: int) -> None:
         """Wait until line `mine` is on disk; lines that came meanwhile go with it."""
@@ -140,7 +153,16 @@ class Journal:
                 self._synced = reached
 
     def _rewrite(self) -> None:
-        """Replace the file at once by one that holds the header and what is kept."""
+        """Replace the file at once by one that holds the header and what is kept. Raises RevetlError."""
+        try:
+            self._replace()
+        except OSError as error:
+            raise self._unwritable(error.strerror or str(error)) from error
+
+    def _unwritable(self, problem: str) -> RevetlError:
+        return RevetlError(f"The journal `{self._path}` cannot be written: {problem}; nothing more is sent")
+
+    def _replace(self) -> None:
         draft = self._path.with_suffix(".new")
         with draft.open("wb") as file:
             os.fchmod(file.fileno(), 0o600)

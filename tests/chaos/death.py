@@ -66,7 +66,7 @@ def _tear(nth: int, share: float) -> None:
     lines = itertools.count(1)
     whole = journal.Journal._append
 
-    def torn(self: journal.Journal, *arguments: Any) -> None:
+    def torn(self: journal.Journal, *arguments: Any, **named: Any) -> None:
         if next(lines) == nth:
             file = self._file
 
@@ -76,7 +76,7 @@ def _tear(nth: int, share: float) -> None:
                     die()
 
             self._file = Half()
-        whole(self, *arguments)
+        whole(self, *arguments, **named)
 
     journal.Journal._append = torn  # type: ignore[method-assign]  # this process lives for one run
 

@@ -59,7 +59,7 @@ def run(command: dict[str, Any]) -> None:
 
 def warm(folder: Path) -> None:
     """Open dbt once: every fork inherits the session, without a connection."""
-    for name in ("http", "hubspot"):
+    for name in ("http", "hubspot", "marketo"):
         registry.connector(name)
     os.chdir(folder)
     boot, opened = dbt_api._boot, list[Any]()

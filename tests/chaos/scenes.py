@@ -10,7 +10,7 @@ from typing import Any
 
 from .world import BATCH, WORKERS, World
 
-UPSERTS, ONCE, KEYED = ("people", "contacts"), ("events", "orders"), ("keyed",)
+UPSERTS, ONCE, KEYED = ("people", "contacts", "leads"), ("events", "orders"), ("keyed",)
 _ROWS = {"contacts": 240}  # the vendor's batches are larger
 
 
@@ -25,7 +25,7 @@ class Scene:
 
     @property
     def batch(self) -> int:
-        return 100 if self.sync == "contacts" else BATCH
+        return {"contacts": 100, "leads": len(self.end)}.get(self.sync, BATCH)
 
 
 def staged(world: World, sync: str) -> Scene:

@@ -45,6 +45,7 @@ DESTINATIONS = {
         },
     },
     "crm": {"type": "hubspot", "sandbox": True, "concurrency": WORKERS},
+    "jobs": {"type": "marketo", "sandbox": True, "concurrency": WORKERS, "bulk_threshold": 0},
 }
 NAME, NUMBER = {"column": "name"}, {"column": "id"}
 SYNCS: dict[str, dict[str, Any]] = {
@@ -55,11 +56,12 @@ SYNCS: dict[str, dict[str, Any]] = {
         "fields": {"firstname": NAME},
         "on_removed": "archive",
     },
+    "leads": {"destination": "jobs", "match": {"email": "email"}, "fields": {"firstName": NAME}},
     "events": {"destination": "api", "mode": "append", "fields": {"number": NUMBER, "name": NAME}},
     "orders": {"destination": "api", "mode": "create", "match": {"number": "id"}, "fields": {"name": NAME}},
     "keyed": {"destination": "api", "mode": "append", "fields": {"number": NUMBER, "name": NAME}},
 }
-"""One of them is declared at a time; its name is its object's."""
+"""One of them is declared at a time; its name is its object's. Leads go through asynchronous jobs."""
 
 
 class Deadly(Sandbox):
@@ -221,8 +223,8 @@ class World:
 
     def held(self, collection: str | None = None) -> list[dict[str, Any]]:
         """What the sandbox holds of the sync's object, without what it adds by itself."""
-        names = ("id", "name", "number", "email", "firstname")
-        vendor = "hubspot" if self.sync == "contacts" else "http"
+        names = ("id", "name", "number", "email", "firstname", "firstName")
+        vendor = {"contacts": "hubspot", "leads": "marketo"}.get(self.sync, "http")
         records = self.sandbox.store.scan(vendor, collection or self.sync)
         kept = [record.properties for record in records if record.archived is None]
         return sorted(({n: r[n] for n in names if n in r} for r in kept), key=json.dumps)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import stat
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from revetl_dbt.engine.journal import Entry, Journal, Left
+from revetl_dbt.errors import RevetlError
 from revetl_dbt.warehouse.ledger import Range, Result
 
 A, B, C = Range("create", 0, 4), Range("create", 5, 9), Range("update", 3, 9)
@@ -117,3 +120,37 @@ def test_threads_write_whole_lines(path: Path) -> None:
     assert left is not None
     assert {entry.range for entry in left.done} == {batch for batch in batches if batch.seq_from % 100 != 0}
     assert left.open == []
+
+
+class Full:
+    """A file on a disk that is full: half a line still fits, or nothing does."""
+
+    def __init__(self, file: Any, half: bool) -> None:
+        self.file = file
+        self.half = half
+
+    def write(self, line: bytes) -> int:
+        if not self.half:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return int(self.file.write(line[: len(line) // 2]))
+
+
+@pytest.mark.parametrize("half", [True, False])
+def test_a_full_disk_stops_the_sending(path: Path, half: bool) -> None:
+    journal = begun(path)
+    journal.sent(A, durable=False)
+    file = journal._file
+    journal._file = Full(file, half)
+    with pytest.raises(RevetlError, match=r"people\.jsonl` cannot be written: "):
+        journal.sent(B, durable=False)
+    journal._file = file
+    with pytest.raises(RevetlError, match="nothing more is sent"):
+        journal.sent(C, durable=False)
+    assert Journal(path).read() == Left("plan-1", "run-1", [], [A])
+
+
+def test_a_folder_that_is_none(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "people.jsonl")
+    (tmp_path / "people.new").mkdir()
+    with pytest.raises(RevetlError, match="cannot be written"):
+        journal.start("plan-1", "run-1")
