@@ -214,10 +214,9 @@ class Salesforce(HttpDestination):
         try:
             response = self.send("POST", "/services/oauth2/token", data=self._grant(), auth=_Nobody())
             if response.status_code in (400, 401):
-                reason = _json(response)
-                words = reason if isinstance(reason, Mapping) else {}
-                text = words.get("error_description") or words.get("error") or f"{response.status_code}"
-                raise UnauthorizedError(f"Salesforce refuses the credentials: {text}", code=words.get("error"))
+                code, words = _reason(_json(response))
+                text = f"Salesforce refuses the credentials: {words or code or response.status_code}"
+                raise UnauthorizedError(text, code=code)
             if response.status_code != 200:
                 raise self.error(response)
             body = decode_json(response)
@@ -276,10 +275,8 @@ class Salesforce(HttpDestination):
             if response.status_code != 200:
                 raise self.error(response)
             body = decode_json(response)
-            fields = body.get("fields") if isinstance(body, Mapping) else None
-            if not isinstance(fields, list):
-                raise UnknownOutcomeError("Salesforce's answer has no list of fields", code="results")
-            known = self._fields[object_name] = {str(item["name"]): item for item in fields}
+            known = {str(item["name"]): item for item in _listed(body, "fields", "name")}
+            self._fields[object_name] = known
         return known
 
     def encoder(self, column: ColumnType, info: FieldInfo | None) -> Encoder:
@@ -352,11 +349,8 @@ class Salesforce(HttpDestination):
         path = f"{self._data}/query?q={quote(soql, safe='')}"
         while path.startswith("/services/"):  # never to another host
             body = decode_json(self.request("GET", path))
-            records = body.get("records") if isinstance(body, Mapping) else None
-            if not isinstance(records, list):
-                raise UnknownOutcomeError("Salesforce's answer has no list of records", code="results")
-            rows += records
-            path = body.get("nextRecordsUrl") or ""
+            rows += _listed(body, "records", RECORD_ID)
+            path = _word(body.get("nextRecordsUrl")) or ""
         return rows
 
     # -- collections -------------------------------------------------------------------------------------------------
@@ -628,13 +622,12 @@ class _Part:
         """What a collection says of one record."""
         if not isinstance(result, Mapping) or "success" not in result:
             return Outcome(change.seq, Status.UNKNOWN, change.id, "unlisted", "Salesforce does not say what it did")
-        record_id = result.get("id") or self.ids.get(change.seq)
+        record_id = _word(result.get("id")) or self.ids.get(change.seq)
         if result["success"]:
             return Outcome(change.seq, self.done(result.get("created")), record_id)
-        errors = [item for item in result.get("errors") or [] if isinstance(item, Mapping)] or [{}]
-        first = errors[0]
-        words = "; ".join(str(item.get("message") or item.get("statusCode") or "") for item in errors)
-        return self.refused(change, first.get("statusCode"), words, first.get("fields") or ())
+        errors = _items(result.get("errors"))
+        code, words = _reason(errors)
+        return self.refused(change, code, words or code or "", any(item.get("fields") for item in errors))
 
     def done(self, created: Any) -> Status:
         if self.action == "insert":
@@ -645,11 +638,11 @@ class _Part:
             return Status.ACCEPTED
         return Status.CREATED if created and self.action == "upsert" else Status.UPDATED
 
-    def refused(self, change: Change, code: str | None, message: str, fields: Collection[str]) -> Outcome:
+    def refused(self, change: Change, code: str | None, message: str, about_fields: bool) -> Outcome:
         status, record_id = Status.REJECTED, self.ids.get(change.seq)
         if code in _PASSING or "UNABLE_TO_LOCK_ROW" in message:
             status = Status.RETRY
-        elif code in _GONE and not fields and record_id is not None:
+        elif code in _GONE and not about_fields and record_id is not None:
             status, record_id = Status.MISSING, None
         return Outcome(change.seq, status, record_id, code, message or "refused without a reason")
 
@@ -721,7 +714,7 @@ class _Results:
     def failed(self, row: Mapping[str, str]) -> None:
         error = _ROW_ERROR.fullmatch(row.get("sf__Error", ""))
         code, message, fields = error.groups() if error else (None, row.get("sf__Error", ""), None)
-        self._settle(row, lambda change: self._part.refused(change, code, message, (fields or "").split()))
+        self._settle(row, lambda change: self._part.refused(change, code, message, bool((fields or "").strip())))
 
     def unprocessed(self, row: Mapping[str, str]) -> None:
         """These were not tried: the job failed or was aborted. In smaller company most may get through, unless it is
@@ -767,11 +760,14 @@ def _row_key(row: Mapping[str, str], names: Sequence[str]) -> tuple[str, ...]:
 
 def _rows(response: requests.Response) -> Iterator[Mapping[str, str]]:
     """Raises UnknownOutcomeError when a 2xx answer is no CSV of results; one without rows may be empty."""
-    rows = csv.DictReader(io.StringIO(response.content.decode("utf-8", "replace"), newline=""), restval="")
     kind = response.headers.get("Content-Type", "")
     if response.content and "csv" not in kind:
         raise UnknownOutcomeError(f"{response.status_code} with a body that is not CSV ({kind})", code="results")
-    return rows
+    text = io.StringIO(response.content.decode("utf-8", "replace"), newline="")
+    try:
+        yield from csv.DictReader(text, restval="")
+    except csv.Error as error:
+        raise UnknownOutcomeError(f"the job's results cannot be read: {error}", code="results") from error
 
 
 def _known_ids(changes: Sequence[Change]) -> dict[int, str]:
@@ -844,14 +840,32 @@ def _json(response: requests.Response) -> Any:
         return None
 
 
+def _items(value: Any) -> list[Mapping[str, Any]]:
+    """The objects in a list; nothing where there is none."""
+    return [item for item in value if isinstance(item, Mapping)] if isinstance(value, list) else []
+
+
+def _word(value: Any) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+def _listed(body: Any, name: str, key: str) -> list[Mapping[str, Any]]:
+    """Raises UnknownOutcomeError when a 2xx answer has no list `name` of objects with the text `key` in each."""
+    values = body.get(name) if isinstance(body, Mapping) else None
+    items = _items(values)
+    if not isinstance(values, list) or len(items) != len(values) or not all(_word(item.get(key)) for item in items):
+        raise UnknownOutcomeError(f"Salesforce's answer has no list of {name}", code="results")
+    return items
+
+
 def _reason(body: Any) -> tuple[str | None, str | None]:
     """Code and message of a refusal: a list of errors, or the one of the OAuth endpoints."""
     if isinstance(body, Mapping):
         body = [{"errorCode": body.get("error"), "message": body.get("error_description")}]
-    errors = [item for item in body if isinstance(item, Mapping)] if isinstance(body, list) else []
-    words = [str(item["message"]) for item in errors if item.get("message")]
-    codes = [str(item.get("errorCode") or item.get("statusCode") or "") for item in errors]
-    return next(filter(None, codes), None), "; ".join(words) or None
+    errors = _items(body)
+    words = [_word(item.get("message")) for item in errors]
+    codes = [_word(item.get("errorCode")) or _word(item.get("statusCode")) for item in errors]
+    return next(filter(None, codes), None), "; ".join(filter(None, words)) or None
 
 
 def _fatal(error: DestinationError) -> DestinationError:
@@ -867,7 +881,9 @@ def _fatal(error: DestinationError) -> DestinationError:
 def _field(item: Mapping[str, Any]) -> FieldInfo:
     name, kind = str(item["name"]), str(item.get("type"))
     writable = bool(item.get("createable") or item.get("updateable"))
-    options = tuple(str(option["value"]) for option in item.get("picklistValues") or [] if option.get("active", True))
+    choices = [option for option in _items(item.get("picklistValues")) if option.get("active", True)]
+    options = tuple(str(option["value"]) for option in choices if _word(option.get("value")))
+    length = item.get("length")
     return FieldInfo(
         name=name,
         type=kind,
@@ -876,7 +892,7 @@ def _field(item: Mapping[str, Any]) -> FieldInfo:
         writable=writable,
         unique=bool(item.get("externalId") or item.get("idLookup")),
         options=options if item.get("restrictedPicklist") else None,
-        max_length=(item.get("length") or None) if kind in _TEXTS else None,
+        max_length=length if kind in _TEXTS and isinstance(length, int) and length > 0 else None,
     )
 
 

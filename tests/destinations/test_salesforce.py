@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import time as real_time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import date, datetime, time, timezone
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,7 @@ from revetl_dbt.destinations.base import (
     FatalError,
     FieldInfo,
     Operation,
+    Pending,
     QuotaExhaustedError,
     RateLimitedError,
     Reference,
@@ -33,7 +36,7 @@ from revetl_dbt.destinations.base import (
 )
 from revetl_dbt.destinations.salesforce import Salesforce, SalesforceConfig
 
-from .salesforce_org import Org, person, running, write
+from .salesforce_org import Org, batch, person, running, write
 from .stub import Answer, OpenGate, Stub
 
 REAL = {"type": "salesforce", "instance_url": "https://acme.my.salesforce.com", "client_id": "app"}
@@ -650,3 +653,77 @@ class TestManners:
         sandboxed = given.in_sandbox("http://127.0.0.1:1", "token")
         assert sandboxed.secrets() == ["token"]
         assert (sandboxed.client_id, sandboxed.username) == ("revetl", None)
+
+
+ODD = [
+    *(b"null", b"[]", b"7", b'"x"', b"{}", b"[null]", b"[7]", b"[[]]", b"[{}]", b"<html>", b"\xff\xfe"),
+    *(b'[{"success":true}]', b'[{"success":true,"id":7,"created":"x"}]', b'[{"success":false,"errors":7}]'),
+    *(
+        b'[{"success":false,"errors":[{"statusCode":"NOT_FOUND","message":[],"fields":7}]}]',
+        b'[{"success":[],"errors":["x"]}]',
+    ),
+    *(b'[{"errorCode":{},"message":7}]', b'{"error":[],"error_description":{}}', b'[{"errorCode":["x"]}]'),
+    *(b'{"records":7}', b'{"records":[7]}', b'{"records":[{}]}', b'{"records":[{"Id":{},"Ref__c":{}}]}'),
+    *(
+        b'{"records":[],"nextRecordsUrl":7}',
+        b'{"records":[{"Id":"0","Ref__c":"c1"}],"nextRecordsUrl":"https://x.test/"}',
+    ),
+    *(b'{"fields":7}', b'{"fields":[7]}', b'{"fields":[{}]}', b'{"fields":[{"name":"Ref__c","picklistValues":[7]}]}'),
+    b'{"fields":[{"name":{},"type":[],"length":"x","picklistValues":7,"restrictedPicklist":1}]}',
+    *(b'{"id":7}', b'{"id":"../x"}', b'{"id":"750000000000001AAA"}', b'{"state":7}', b'{"state":"JobComplete"}'),
+    *(b'{"state":["JobComplete"]}', b'{"state":"Failed","errorMessage":7}', b'{"access_token":7}'),
+]
+
+
+@pytest.mark.parametrize("body", ODD)
+@pytest.mark.parametrize("status", [200, 201, 300, 400, 403, 500])
+def test_answers_that_nobody_expects(stub: Stub, offline: Salesforce, status: int, body: bytes) -> None:
+    """However strange, they are no more than an error or an outcome."""
+    stub.answer(Answer(status, body))
+    parent = person(1, AccountId=Reference("Account", "Ref__c", "acme"))
+    calls: list[Callable[[], object]] = [
+        offline.check,
+        lambda: offline.describe("Contact"),
+        lambda: offline.create_field("Contact", "New__c", ColumnType.TEXT),
+        lambda: list(offline.read("Contact", "Ref__c", ["c1"], ["LastName"])),
+        *(partial(write, offline, name, person(1)) for name in ("upsert", "update", "create", "append", "delete")),
+        *(partial(write, offline, name, person(1)._replace(id="003000000000001AAA")) for name in ("upsert", "delete")),
+        partial(write, offline, "upsert", parent),
+        *(partial(offline.submit, batch(name, [person(1)]), lambda _: None) for name in ("upsert", "update", "erase")),
+        *(partial(offline.poll, batch(name, [person(1)]), "upsert 750") for name in ("upsert", "update", "create")),
+        partial(offline.poll, batch("upsert", [person(1)]), "nonsense"),
+    ]
+    for call in calls:
+        with contextlib.suppress(DestinationError):
+            call()
+    offline.renew()
+    with contextlib.suppress(DestinationError):
+        offline.check()
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        b"",
+        b"\n",
+        b"x",
+        b'"',
+        b"sf__Id\n1,2,3\n",
+        b'sf__Id,sf__Created,Ref__c\n003,"true\n',
+        b"sf__Id,sf__Error,Ref__c\n,,c1\n",
+        b"Ref__c\nc1\nc1\n",
+        b"Ref__c\n\x00\n",
+        b"Ref__c\n" + b"x" * 140_000 + b"\n",
+        b"\xff\xfe",
+    ],
+)
+def test_results_that_nobody_expects(stub: Stub, offline: Salesforce, file: bytes) -> None:
+    sent = batch("upsert", [person(1), person(2)])
+    results = Answer(200, file, {"Content-Type": "text/csv"})
+    stub.answer(Answer(200, {"state": "JobComplete"}), results)
+    try:
+        answer = offline.poll(sent, "upsert 750")
+    except UnknownOutcomeError:
+        return
+    assert not isinstance(answer, Pending)
+    assert sorted(outcome.seq for outcome in answer) == [1, 2]
