@@ -160,13 +160,14 @@ select {{ revetl_dbt.revetl_seq() }} from {{ s.plan }} as p where {{ revetl_dbt.
   Fold outcomes into the ledger: of the plan rows in `ranges` (op, first, last number) those that have no other status among the results were accepted.
   `unsure` rows may have been: those that the ledger has get a standing that is never equal to the model; one that it has not may be somebody else's
   record, and stays unknown. Repeating a fold does no harm: what is inserted is deleted first. `fresh`: the ledger has none of these keys; `clean`:
-  nothing was or is rejected; `doubt`: some are unsure.
+  nothing was or is rejected; `doubt`: some are unsure; `replay`: the ranges may have been folded before, else none of their keys was refused in this run
+  already, so that the many that were need not be gone through.
 #}
-{% macro revetl_fold(s, ranges, run_id, fresh, clean, doubt) %}
-  {{ return(adapter.dispatch('revetl_fold', 'revetl_dbt')(s, ranges, run_id, fresh, clean, doubt)) }}
+{% macro revetl_fold(s, ranges, run_id, fresh, clean, doubt, replay) %}
+  {{ return(adapter.dispatch('revetl_fold', 'revetl_dbt')(s, ranges, run_id, fresh, clean, doubt, replay)) }}
 {% endmacro %}
 
-{% macro default__revetl_fold(s, ranges, run_id, fresh, clean, doubt) %}
+{% macro default__revetl_fold(s, ranges, run_id, fresh, clean, doubt, replay) %}
   {%- set seq = revetl_dbt.revetl_seq() -%}
   {%- set names = (s.key_columns + s.fields) | map(attribute='name') | list -%}
   {%- set kept, written = names + s.carried, [] -%}
@@ -199,7 +200,7 @@ where {{ revetl_dbt.revetl_on_key(s, 'l', 'p') }} and p._status = 'unsure'
   {%- set forget_rejected -%}
 delete from {{ s.rejected }} as l
 using ({{ sent }}) as p
-where {{ revetl_dbt.revetl_on_key(s, 'l', 'p') }} and p._status <> 'not_attempted'
+where {{ revetl_dbt.revetl_on_key(s, 'l', 'p') }} and p._status <> 'not_attempted'{% if not replay %} and l._run_id <> '{{ run_id }}'{% endif %}
   {%- endset -%}
   {%- set keep_rejected -%}
 insert into {{ s.rejected }} ({{ names | join(', ') }}, _op, _attempts, _status, _code, _message, _run_id, _rejected_at)

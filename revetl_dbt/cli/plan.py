@@ -85,7 +85,7 @@ def _previews(work: Work, limit: int, show_values: bool) -> list[Preview]:
     redact = work.redact(show_values=show_values)
     previews: list[Preview] = []
     with work.store() as store, work.links(store, threading.Event()) as links:
-        for sync in in_order(work.loaded.syncs):
+        for sync in in_order(work.loaded.syncs, links):
             if sync.name in work.skip:
                 previews.append(Preview(sync, skipped=work.skip[sync.name]))
                 continue

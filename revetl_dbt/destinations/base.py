@@ -235,6 +235,7 @@ class ObjectType:
     bulk: Mapping[Operation, Bulk] = field(default_factory=dict)
     creates_fields: bool = False
     references: bool = False
+    refers: bool = False  # its records belong to those of other objects (memberships, events), whose syncs go first
     ordered: bool = False  # requests must arrive one after the other
     label: str | None = None
     unsupported: Mapping[Operation, str] = field(default_factory=dict)
@@ -381,6 +382,11 @@ class DestinationConfig(BaseModel):
 
     def problems(self, target: str) -> Iterable[str]:  # noqa: ARG002
         """Why this output must not serve the dbt target, in sentences: live credentials in a target for development,
+        say."""
+        return ()
+
+    def warnings(self) -> Iterable[str]:
+        """What the user should know of these settings, in sentences: an authentication that the vendor will end,
         say."""
         return ()
 

@@ -169,6 +169,7 @@ def _list_type(name: str) -> ObjectType:
         idempotent=frozenset(operations),
         match_ignores_case=True,
         described=True,
+        refers=True,
         unsupported={
             Operation.UPDATE: "A place on a list has no fields: use `upsert`, which puts the record on the list",
             Operation.APPEND: "A record is on a list or not: use `upsert`",
@@ -187,6 +188,7 @@ def _event_type(name: str) -> ObjectType:
         match_fields=_SUBJECTS,
         match_ignores_case=True,
         described=True,
+        refers=True,
         unsupported={operation: immutable for operation in Operation if operation is not Operation.APPEND},
     )
 

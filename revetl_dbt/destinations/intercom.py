@@ -209,6 +209,7 @@ def _events() -> ObjectType:
         operations={Operation.APPEND: _ONE},
         idempotent=frozenset({Operation.APPEND}),
         match_fields=("external_id", "email", "id"),
+        refers=True,
         unsupported=dict.fromkeys(others, never),
     )
 
@@ -216,7 +217,7 @@ def _events() -> ObjectType:
 def _membership(name: str, match_fields: tuple[str, ...], composite: bool = False) -> ObjectType:
     no_fields = "a membership has no fields: use `upsert`, and `on_removed: delete` to end it"
     kind = _there_or_not(name, match_fields, no_fields, "a membership ends and can begin again: use `delete`")
-    return replace(kind, composite_match=composite)
+    return replace(kind, composite_match=composite, refers=True)
 
 
 def _custom_object(name: str) -> ObjectType:

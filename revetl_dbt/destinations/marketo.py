@@ -154,6 +154,7 @@ def _records(name: str, label: str, table: _Table | None, threshold: int | None)
         match_ignores_case=table is None,  # addresses
         reads=True,
         described=True,
+        refers=name == "opportunityRoles",
         bulk={} if threshold is None else {Operation.UPSERT: Bulk(_FILE, threshold)},
         creates_fields=table is None,
         unsupported={
@@ -173,6 +174,7 @@ def _membership(name: str, label: str, described: bool) -> ObjectType:
         match_ignores_case=True,
         partial_updates=False,
         reads=True,
+        refers=True,
         described=described,
         creates_fields=described,
         unsupported={
@@ -191,6 +193,7 @@ def _events(name: str, label: str) -> ObjectType:
         operations={Operation.APPEND: _LIMITS},
         match_ignores_case=True,
         described=True,
+        refers=True,
         unsupported=dict.fromkeys(others, _EVENTS_ONLY),
     )
 

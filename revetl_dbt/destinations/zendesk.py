@@ -216,6 +216,7 @@ def _pairs(name: str, bulk_from: int) -> ObjectType:
         match_fields=("external_id", "id", "tag") if tags else _MEMBER_FIELDS,
         composite_match=True,
         match_ignores_case=True,
+        refers=True,
         bulk={} if tags else {Operation.UPSERT: Bulk(Limits(BATCH), bulk_from)},
         unsupported=_others(operations),
     )

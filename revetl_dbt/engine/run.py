@@ -7,7 +7,7 @@ import gc
 import threading
 import time
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from revetl_dbt import __version__
@@ -47,7 +47,7 @@ class Run:
         # What dbt loaded lives as long as the process: the collector need not go through it again and again.
         gc.freeze()
         try:
-            results = self._side_by_side(in_order(syncs), skip)
+            results = self._side_by_side(in_order(syncs, self._links), skip)
         finally:
             gc.unfreeze()
         return [results[sync.name] for sync in syncs]
@@ -147,23 +147,29 @@ class Run:
         }
 
 
-def in_order(syncs: Iterable[Sync]) -> list[Sync]:
-    """Syncs so that what others look up comes first; otherwise as declared.
+def in_order(syncs: Iterable[Sync], links: Mapping[str, Link]) -> list[Sync]:
+    """Syncs so that what others look up or refer to comes first; otherwise as declared.
 
     Cycles were refused when the project was loaded.
     """
     pending = list(syncs)
+    referring = {sync.name for sync in pending if _refers(sync, links)}
     ordered: list[Sync] = []
     while pending:
-        wanted = {s.name: _parents(s, pending) for s in pending}
-        ready = [s for s in pending if not wanted[s.name]] or pending[:1]
+        ready = [sync for sync in pending if not _parents(sync, pending, referring)] or pending[:1]
         ordered += ready
-        pending = [s for s in pending if s not in ready]
+        pending = [sync for sync in pending if sync not in ready]
     return ordered
 
 
-def _parents(sync: Sync, others: Iterable[Sync]) -> list[Sync]:
+def _refers(sync: Sync, links: Mapping[str, Link]) -> bool:
+    kind = links[sync.spec.destination].destination.object_type(sync.spec.object)
+    return kind is not None and kind.refers
+
+
+def _parents(sync: Sync, others: Iterable[Sync], referring: Collection[str]) -> list[Sync]:
     objects = {m.lookup.object for m in sync.spec.fields.values() if m.lookup is not None}
-    return [
-        o for o in others if o is not sync and o.spec.destination == sync.spec.destination and o.spec.object in objects
-    ]
+    own = [other for other in others if other is not sync and other.spec.destination == sync.spec.destination]
+    if sync.name in referring:
+        return [other for other in own if other.spec.object in objects or other.name not in referring]
+    return [other for other in own if other.spec.object in objects]

@@ -148,7 +148,11 @@ class _Reader:
             return None, self._diagnostics
         line = self._file.line(*self._keys)
         output = Output(self._name, self._target, connector, config, self._file.path, line)
-        return output, list(self._readable(config.base_url or ""))
+        return output, [*self._readable(config.base_url or ""), *self._warned(config)]
+
+    def _warned(self, config: DestinationConfig) -> Iterator[Diagnostic]:
+        for sentence in config.warnings():
+            yield self._locate(Problem("vendor-warning", f"{sentence} (destination `{self._name}`)", (), warning=True))
 
     def _readable(self, url: str) -> Iterator[Diagnostic]:
         """A warning of a URL on whose way anybody can read along."""

@@ -33,6 +33,12 @@ class DbtOptions:
     threads: int | None = None
 
 
+def _data_type(column: Any) -> str:
+    """The type of a dbt column; dbt makes up a length of 256 for text of which it knows none."""
+    unlimited = column.is_string() and column.char_size is None
+    return str(column.dtype if unlimited else column.data_type)
+
+
 class DbtSession:
     """An open adapter with our macros loaded beside the user's own. Connections belong to the calling thread."""
 
@@ -103,7 +109,7 @@ class DbtSession:
         with self._failures():
             columns = self._adapter.get_columns_in_relation(relation)
             self._end_transaction()
-        return [(str(column.name), str(column.data_type)) for column in columns]
+        return [(str(column.name), _data_type(column)) for column in columns]
 
     def tables(self, schema: str) -> set[str]:
         """The names of the tables in a schema of the target's database, in lower case; none where it is not there."""

@@ -195,7 +195,7 @@ class Ledger:
         statements = [results_table, f"delete from {self.layout.tables.results}", *self._load(results)]
         doubt = any(result.status == "unsure" for result in results)
         statements += self._macro(
-            "revetl_fold", ranges=plain, run_id=run_id, fresh=fresh, clean=self._clean, doubt=doubt
+            "revetl_fold", ranges=plain, run_id=run_id, fresh=fresh, clean=self._clean, doubt=doubt, replay=replay
         )
         if any(result.status != "accepted" for result in results):
             statements += self._macro(

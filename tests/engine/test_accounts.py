@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from pydantic import Field, SecretStr
 
-from revetl_dbt.destinations.base import DestinationConfig, Guards
+from revetl_dbt.destinations.base import DestinationConfig, Guards, ObjectType
 from revetl_dbt.destinations.http import HttpConfig
-from revetl_dbt.engine.link import fingerprint
+from revetl_dbt.engine.link import Link, fingerprint
+from revetl_dbt.engine.pacing import Pacer
 from revetl_dbt.engine.run import in_order
+from revetl_dbt.spec.destinations import Output
 from revetl_dbt.spec.models import Source, Sync, SyncSpec
+
+from .fake import Fake
 
 SOURCE = Source("m", "m", "m", None, "s", "m", (), "m.sql")
 
@@ -76,12 +81,21 @@ def test_what_others_look_up_goes_first() -> None:
         sync("accounts", "account"),
         sync("elsewhere", "account", destination="other"),
     ]
-    names = [one.name for one in in_order(syncs)]
-    assert names == ["events", "more_contacts", "accounts", "elsewhere", "contacts", "deals"]
+    names = [one.name for one in in_order(syncs, LINKS)]
+    assert names == ["more_contacts", "accounts", "elsewhere", "contacts", "deals", "events"]
 
 
 def test_a_sync_may_look_up_its_own_object() -> None:
-    assert [one.name for one in in_order([sync("people", "person", "person"), sync("others", "other")])] == [
-        "people",
-        "others",
-    ]
+    syncs = [sync("people", "person", "person"), sync("others", "other")]
+    assert [one.name for one in in_order(syncs, LINKS)] == ["people", "others"]
+
+
+class _Events(Fake):
+    """Every object is known, and the events refer to records of others."""
+
+    def object_type(self, name: str) -> ObjectType:
+        return ObjectType(name, {}, refers=name == "event")
+
+
+_OUTPUT = Output("crm", "dev", Fake, DestinationConfig(type="fake"), Path("destinations.yml"), 1)
+LINKS = dict.fromkeys(("crm", "other"), Link(_OUTPUT, _Events(), Pacer()))

@@ -9,7 +9,7 @@ from shop import DESTINATIONS, USERS, Shop
 
 from revetl_dbt.errors import InputError
 from revetl_dbt.project.options import Options
-from revetl_dbt.spec.destinations import find_destinations_file
+from revetl_dbt.spec.destinations import find_destinations_file, load_outputs
 
 HUBSPOT = """
 crm:
@@ -219,3 +219,14 @@ def test_a_way_on_which_others_can_read_along_is_told(shop: Shop, url: str, warn
     shop.write("destinations.yml", DESTINATIONS.replace("https://api.example.com", f"'{url}' # <-", 1))
     told = [(item.code, item.line, item.warning) for item in shop.load().warnings if item.code == "insecure-url"]
     assert told == ([("insecure-url", shop.marked_line("destinations.yml"), True)] if warned else [])
+
+
+def test_what_a_vendor_will_end_is_a_warning(tmp_path: Path) -> None:
+    path = tmp_path / "destinations.yml"
+    account = "{type: zendesk, subdomain: acme, email: a@example.com, api_token: secret}"
+    path.write_text(f"desk:\n  outputs:\n    prod: {account}\n")
+    outputs, found = load_outputs(path, "prod", ["desk"], {})
+    assert "desk" in outputs
+    assert [(item.code, item.warning, item.line) for item in found] == [("vendor-warning", True, 3)]
+    assert "2027-04-30" in found[0].summary
+    assert "secret" not in found[0].render()
