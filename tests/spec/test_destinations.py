@@ -223,10 +223,10 @@ def test_a_way_on_which_others_can_read_along_is_told(shop: Shop, url: str, warn
 
 def test_what_a_vendor_will_end_is_a_warning(tmp_path: Path) -> None:
     path = tmp_path / "destinations.yml"
-    account = "{type: zendesk, subdomain: acme, email: a@example.com, api_token: secret}"
+    account = "{type: zendesk, subdomain: acme, email: a@example.com, api_token: t0ken}"
     path.write_text(f"desk:\n  outputs:\n    prod: {account}\n")
     outputs, found = load_outputs(path, "prod", ["desk"], {})
     assert "desk" in outputs
     assert [(item.code, item.warning, item.line) for item in found] == [("vendor-warning", True, 3)]
     assert "2027-04-30" in found[0].summary
-    assert "secret" not in found[0].render()
+    assert "t0ken" not in found[0].render()
