@@ -29,7 +29,7 @@ test: $(READY) $(POSTGRES)/.ready  ## Everything that is tested
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 chaos: $(READY) $(POSTGRES)/.ready  ## The suites that try to break the promises, many times over: REVETL_CHAOS=50 for fifty times
-	REVETL_CHAOS=$${REVETL_CHAOS:-20} $(BIN)/python -m pytest -n 2 -rA --durations=10 tests/chaos tests/engine tests/test_postgres.py
+	REVETL_CHAOS=$${REVETL_CHAOS:-20} $(BIN)/python -m pytest -n 2 --dist loadgroup -rA --durations=10 tests/chaos tests/engine tests/test_postgres.py
 
 lint: $(READY)
 	$(BIN)/ruff check .
