@@ -274,6 +274,7 @@ def open_ledger(
     current = checksum(layout, relation_columns)
     begun = state is not None and state.plan_id is not None
     if state is not None:
+        _check_object(sync, state)
         health = inspect(store, sync.name, account, state.layout)
         if health.damage:
             raise damaged(sync, health.damage)
@@ -306,6 +307,20 @@ def open_ledger(
         known=state is not None,
     )
     return ledger
+
+
+def _check_object(sync: Sync, state: SyncState) -> None:
+    """Raises InputError when the ledger is of another object: what that one accepted says nothing of this one."""
+    if state.object not in (None, sync.spec.object):
+        raise InputError.single(
+            "object-changed",
+            f"The ledger of sync `{sync.name}` is of object `{state.object}`, and the sync now writes"
+            f" `{sync.spec.object}`",
+            path=sync.path,
+            line=sync.line,
+            hint="give the sync another name, so that it begins anew and the old records stay with the old name, or"
+            f" forget them: `revetl state reset {sync.name}`",
+        )
 
 
 def former_ledger(store: Store, sync: Sync, account: str, state: SyncState) -> Ledger:

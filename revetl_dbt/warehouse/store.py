@@ -31,13 +31,14 @@ LOCK_WAIT_SECONDS = 30.0
 class SyncState:
     """What an earlier run wrote down about a sync and account.
 
-    `settled`: a run has come through, so that the ledger is a measure of what is usual.
+    `settled`: a run has come through, so that the ledger is a measure of what is usual. `object`: what it is of.
     """
 
     plan_id: str | None
     checksum: str
     layout: str
     settled: bool = False
+    object: str | None = None
 
 
 class Store:
@@ -141,11 +142,11 @@ class Store:
 
     def sync_states(self) -> dict[tuple[str, str], SyncState]:
         """What is written down, by (sync, account)."""
-        columns = "sync, account, plan_id, checksum, layout, settled_at"
+        columns = "sync, account, plan_id, checksum, layout, settled_at, object"
         rows = self.query(f"select {columns} from {self.tables['revetl_syncs']}")
         return {
-            (sync, account): SyncState(plan_id, checksum, layout, settled is not None)
-            for sync, account, plan_id, checksum, layout, settled in rows
+            (sync, account): SyncState(plan_id, checksum, layout, settled is not None, item)
+            for sync, account, plan_id, checksum, layout, settled, item in rows
         }
 
     def save_sync(self, sync: str, account: str, values: Mapping[str, Any], *, known: bool) -> None:
