@@ -676,7 +676,7 @@ ODD = [
 
 
 @pytest.mark.parametrize("body", ODD)
-@pytest.mark.parametrize("status", [200, 201, 300, 400, 403, 500])
+@pytest.mark.parametrize("status", [200, 201, 400])
 def test_answers_that_nobody_expects(stub: Stub, offline: Salesforce, status: int, body: bytes) -> None:
     """However strange, they are no more than an error or an outcome."""
     stub.answer(Answer(status, body))
