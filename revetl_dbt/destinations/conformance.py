@@ -261,7 +261,8 @@ class Conformance:
                 return
             asked = {change.match[subject.match]: change.seq for change in changes}
             for found in destination.read(kind.name, subject.match, list(asked), []):
-                assert outcomes[asked[found.match]].id == found.id
+                told = outcomes[asked[found.match]].id
+                assert told == found.id or (told is None and _only_jobs(kind, _operation(kind)))
 
     def test_a_poisoned_row_does_not_take_others_with_it(self, subject: Subject) -> None:
         with _connected(subject) as (destination, kind, _):
@@ -280,6 +281,13 @@ class Conformance:
         with _connected(subject) as (destination, kind, _):
             changes = _poisoned(subject, destination, min(_limits(kind, _operation(kind)).records, 5))
             subject.server.provoke(Trouble.POISON_BATCH)
+            if len(changes) == 1:
+                # The refusal of a request with one record may be told as that record's.
+                with contextlib.suppress(BatchRejectedError):
+                    refused = _by_seq(_write(destination, kind, changes), changes)[changes[0].seq]
+                    assert refused.status is Status.REJECTED
+                    assert refused.message, "the reason is missing"
+                return
             error = _refuses(BatchRejectedError, lambda: _write(destination, kind, changes))
             assert str(error)
 

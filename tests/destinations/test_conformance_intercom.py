@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from revetl_dbt.destinations.base import ColumnType, Status
-from revetl_dbt.destinations.conformance import Conformance, OpenGate, Subject, Trouble, _poisoned, _write
+from revetl_dbt.destinations.base import ColumnType
+from revetl_dbt.destinations.conformance import Conformance, Subject
 from revetl_dbt.destinations.intercom import Intercom, IntercomConfig
 from revetl_dbt.sandbox import Sandbox
 
@@ -55,34 +55,20 @@ def subject_of(sandbox: Sandbox, tmp_path: Path, kind: str, match: str, **settin
     )
 
 
-class OneByOne(Conformance):
-    """A request holds one record: a refusal of the request is that record's."""
-
-    def test_a_poisoned_batch_is_to_be_bisected(self, subject: Subject) -> None:
-        destination = subject.connect(OpenGate())
-        kind = destination.object_type(subject.object)
-        assert kind is not None
-        subject.server.provoke(Trouble.POISON_BATCH)
-        (outcome,) = _write(destination, kind, _poisoned(subject, destination, 1))
-        assert (outcome.status, outcome.code) == (Status.REJECTED, "parameter_invalid")
-        assert outcome.message
-        destination.close()
-
-
-class TestContacts(OneByOne):
+class TestContacts(Conformance):
     @pytest.fixture(params=["users by external_id", "users by email", "leads by email"])
     def subject(self, sandbox: Sandbox, tmp_path: Path, request: pytest.FixtureRequest) -> Subject:
         kind, _, match = request.param.split(" ")
         return subject_of(sandbox, tmp_path, kind, match)
 
 
-class TestCompanies(OneByOne):
+class TestCompanies(Conformance):
     @pytest.fixture
     def subject(self, sandbox: Sandbox, tmp_path: Path) -> Subject:
         return subject_of(sandbox, tmp_path, "companies", "company_id")
 
 
-class TestJobs(OneByOne):
+class TestJobs(Conformance):
     @pytest.fixture(params=["users external_id", "companies company_id"])
     def subject(self, sandbox: Sandbox, tmp_path: Path, request: pytest.FixtureRequest) -> Subject:
         kind, match = request.param.split(" ")
