@@ -11,7 +11,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
-from importlib.metadata import version
+from importlib.metadata import entry_points, version
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,21 @@ MARTS = {
     "support_contacts": "user_id",
     "billing_customers": "account_id",
     "billing_events": "event_id",
+}
+PROD = {  # what destinations.yml takes from the environment
+    "DBT_ENV_SECRET_HUBSPOT_TOKEN": "x",
+    "SALESFORCE_URL": "https://pinecairn.my.salesforce.com",
+    "SALESFORCE_CLIENT_ID": "x",
+    "DBT_ENV_SECRET_SALESFORCE": "x",
+    "MARKETO_MUNCHKIN_ID": "123-ABC-456",
+    "MARKETO_CLIENT_ID": "x",
+    "DBT_ENV_SECRET_MARKETO": "x",
+    "DBT_ENV_SECRET_INTERCOM_TOKEN": "x",
+    "DBT_ENV_SECRET_ZENDESK": "x",
+    "DBT_ENV_SECRET_STRIPE_KEY": "rk_live_x",
+    "STRIPE_ACCOUNT": "acct_1234567890abcdef",
+    "BILLING_API_URL": "https://billing.example.com",
+    "DBT_ENV_SECRET_BILLING_API_KEY": "x",
 }
 OWN_PROPERTIES = {  # HubSpot's own, which no setup file has to define
     "contacts": {"email", "firstname", "lastname", "phone", "jobtitle", "company", "country", "lifecyclestage"},
@@ -242,25 +257,56 @@ def test_a_day_changes_some_rows(
 def test_the_syncs_are_valid_for_every_target(project: Path, target: str) -> None:
     script = f"""
 import os, sys
-os.environ.update(
-    DBT_ENV_SECRET_HUBSPOT_TOKEN="x", DBT_ENV_SECRET_BILLING_API_KEY="x", BILLING_API_URL="https://billing.example.com"
-)
+os.environ.update({PROD})
 sys.argv = ["revetl", "validate", "--target", "{target}"]
 from revetl_dbt.cli.main import main
 main()
 """
     checked = run(project, "-c", script)
     assert checked.returncode == 0, checked.stderr
-    assert "6 syncs valid" in checked.stdout + checked.stderr
+    assert "17 syncs valid" in checked.stdout + checked.stderr
     assert "warning" not in checked.stdout + checked.stderr
 
 
 def test_syncs_of_one_object_write_different_fields(project: Path) -> None:
     written = Counter(
-        (sync["destination"], sync["object"], field) for sync in syncs(project).values() for field in sync["fields"]
+        (sync["destination"], sync["object"], field)
+        for sync in syncs(project).values()
+        for field in sync.get("fields", ())
     )
     assert {pair for pair, times in written.items() if times > 1} == set()
     assert {sync["model"] for sync in syncs(project).values()} == set(MARTS)
+
+
+def test_every_destination_type_is_shown(project: Path) -> None:
+    outputs = yaml.safe_load((PROJECT / "destinations.yml").read_text(encoding="utf-8"))
+    types = {outputs[sync["destination"]]["outputs"]["dev"]["type"] for sync in syncs(project).values()}
+    assert types == {point.name for point in entry_points(group="revetl_dbt.destinations")}
+
+
+def test_the_tools_of_the_teams_take_every_row_with_parents_first(project: Path) -> None:
+    script = """
+import sys
+from revetl_dbt.cli.main import main
+tools = ["salesforce", "marketo", "intercom", "zendesk", "stripe"]
+sys.argv = ["revetl", "run", "--vars", "{day: 2}", "--destination", *tools]
+main()
+"""
+    ran = run(project, "-c", script)
+    assert ran.returncode == 0, ran.stdout[-3000:] + ran.stderr[-3000:]
+    results = json.loads((project / "target/revetl/run_results.json").read_text(encoding="utf-8"))["results"]
+    counts = {result["sync"]: result["counts"] for result in results}
+    assert len(counts) == 11
+    assert {name for name, count in counts.items() if not count["created"] == count["model_rows"] > 0} == set()
+    began = {result["sync"]: result["timing"][0]["started_at"] for result in results}
+    for parent, child in [
+        ("sales_accounts_to_salesforce", "sales_contacts_to_salesforce"),
+        ("sales_accounts_to_intercom", "support_contacts_to_intercom_companies"),
+        ("support_contacts_to_intercom", "support_contacts_to_intercom_companies"),
+        ("support_contacts_to_intercom", "support_contacts_to_intercom_risk"),
+        ("billing_customers_to_zendesk", "support_contacts_to_zendesk"),
+    ]:
+        assert began[parent] < began[child]
 
 
 def test_the_sandbox_knows_every_property(project: Path, db: duckdb.DuckDBPyConnection) -> None:
@@ -270,6 +316,7 @@ def test_the_sandbox_knows_every_property(project: Path, db: duckdb.DuckDBPyConn
             continue
         defined = {item["name"]: item for item in setup[sync["object"]]}
         fields = {**sync["fields"], **sync["match"]}
+        fields = {field: mapping for field, mapping in fields.items() if not field.startswith("associations.")}
         assert set(fields) <= set(defined) | OWN_PROPERTIES[sync["object"]], name
         for field, mapping in fields.items():
             options = {option["value"] for option in defined.get(field, {}).get("options", [])}
