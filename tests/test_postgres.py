@@ -30,7 +30,7 @@ ENGINE = [
 def test_on_postgres(tmp_path: Path) -> None:
     assert PYTHON.exists(), "run `make .venv-postgres/.ready` first"
     files = [str(TESTS / "engine" / f"test_{name}.py") for name in ENGINE]
-    fewer = {"REVETL_CHAOS": os.environ.get("REVETL_CHAOS", "0.2")}
+    fewer = {"REVETL_CHAOS": os.environ.get("REVETL_CHAOS", "0.1")}
     command = [
         str(PYTHON),
         str(TESTS / "on_postgres.py"),
