@@ -47,7 +47,9 @@ class Mapper:
         self._matches = [field for field in self._fields if field.column.match]
         others = [field for field in self._fields if not field.column.match]
         self._creating = self._compile(others)
-        self._cleared = _Loop(self._keys, self._matches, [f for f in others if f.column.write is Write.ALWAYS], ())
+        required = {info.name for info in described.values() if info.required}
+        emptied = [f for f in others if f.column.write is Write.ALWAYS and f.column.label not in required]
+        self._cleared = _Loop(self._keys, self._matches, emptied, ())
         self._whole = self._compile([field for field in others if field.written_later])
         self._partial: dict[Row, _Loop] = {}
 
@@ -70,7 +72,8 @@ class Mapper:
         return changes, rejected
 
     def cleared(self, rows: Sequence[Row]) -> tuple[list[Change], list[Outcome]]:
-        """The changes that empty the fields of rows, but for those that are not ours alone to write."""
+        """The changes that empty the fields of rows, but for those that are not ours alone to write, or that the
+        destination's records must have."""
         return self._cleared.run(rows)
 
     def _changed(self, flags: Row) -> _Loop:

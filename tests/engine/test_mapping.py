@@ -173,3 +173,9 @@ def test_names_are_only_names() -> None:
 def test_no_rows_no_changes() -> None:
     for partial in (True, False):
         assert mapper(*ALL).changes([], creating=False, partial=partial) == ([], [])
+
+
+def test_clearing_leaves_what_a_record_must_have() -> None:
+    described = {"Name": FieldInfo("Name", "string", required=True)}
+    (change,), _ = mapper(MATCH, NAME, column("Plan"), described=described).cleared([row("a@x", None, None)])
+    assert change.fields == {"Plan": None}
