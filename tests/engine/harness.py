@@ -63,11 +63,20 @@ def session() -> DbtSession:
     return opened
 
 
+def _registered(opened: DbtSession) -> None:
+    """Make it the process's session again: dbt's macros ask for the adapter by type, and commands that were tested
+    before in this process have registered theirs."""
+    from dbt.adapters.factory import FACTORY
+
+    FACTORY.adapters[opened.adapter_type] = opened._adapter
+
+
 class Warehouse:
     """Two fresh schemas: one for models, one for our own tables. A context manager that drops them."""
 
     def __init__(self, own: DbtSession | None = None) -> None:
         self.session = own or session()
+        _registered(self.session)
         self.schema = f"{_schema_prefix}_{next(_numbers)}"
         self.notices: list[str] = []
         self.store = self.new_store()
