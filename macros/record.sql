@@ -178,9 +178,16 @@ from {{ s.plan }} as p
 left join {{ s.results }} as r on r.seq = p.{{ seq }}
 where {{ revetl_dbt.revetl_in_ranges('p', ranges) }}
   {%- endset -%}
+  {#- what is deleted or marked is found by no more than it takes: DuckDB keeps whole rows of both sides in memory, beyond its limit -#}
+  {%- set fate -%}
+select p.{{ s.key_columns | map(attribute='name') | join(', p.') }}, coalesce(r.status, 'accepted') as _status
+from {{ s.plan }} as p
+left join {{ s.results }} as r on r.seq = p.{{ seq }}
+where {{ revetl_dbt.revetl_in_ranges('p', ranges) }}
+  {%- endset -%}
   {%- set forget_accepted -%}
 delete from {{ s.ledger }} as l
-using ({{ sent }}) as p
+using ({{ fate }}) as p
 where {{ revetl_dbt.revetl_on_key(s, 'l', 'p') }} and p._status = 'accepted'
   {%- endset -%}
   {%- set keep_accepted -%}
@@ -194,12 +201,12 @@ where p._status = 'accepted'{% if s.mode != 'delete' %} and p._op <> 'delete'{% 
   {%- set doubted -%}
 update {{ s.ledger }} as l
 set _standing = 'unsure'
-from ({{ sent }}) as p
+from ({{ fate }}) as p
 where {{ revetl_dbt.revetl_on_key(s, 'l', 'p') }} and p._status = 'unsure'
   {%- endset -%}
   {%- set forget_rejected -%}
 delete from {{ s.rejected }} as l
-using ({{ sent }}) as p
+using ({{ fate }}) as p
 where {{ revetl_dbt.revetl_on_key(s, 'l', 'p') }} and p._status <> 'not_attempted'{% if not replay %} and l._run_id <> '{{ run_id }}'{% endif %}
   {%- endset -%}
   {%- set keep_rejected -%}
