@@ -64,6 +64,7 @@ from revetl_dbt.destinations.encoding import finite, utc
 from revetl_dbt.destinations.transport import (
     BearerAuth,
     HttpDestination,
+    NoAuth,
     decode_json,
     retry_after,
     status_error,
@@ -246,13 +247,6 @@ _Refusal = tuple[Status, str | None, str]
 """Status, code and message of an association that was not made."""
 
 
-class _NoAuth(AuthBase):
-    """A request without credentials in its headers."""
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        return request
-
-
 class HubSpot(HttpDestination):
     """Records of a HubSpot account."""
 
@@ -290,7 +284,7 @@ class HubSpot(HttpDestination):
             "client_secret": self.config.client_secret.get_secret_value(),
             "refresh_token": self.config.refresh_token.get_secret_value(),
         }
-        response = self.send("POST", f"/oauth/{self.config.api_version}/token", data=form, auth=_NoAuth())
+        response = self.send("POST", f"/oauth/{self.config.api_version}/token", data=form, auth=NoAuth())
         body = _json(response)
         token = body.get("access_token")
         if response.status_code in (400, 401, 403):

@@ -62,6 +62,7 @@ from revetl_dbt.destinations.encoding import finite, utc
 from revetl_dbt.destinations.transport import (
     BearerAuth,
     HttpDestination,
+    NoAuth,
     decode_json,
     retry_after,
     status_error,
@@ -283,7 +284,7 @@ class Marketo(HttpDestination):
             "client_secret": secret,
         }
         try:
-            response = self.request("POST", "/identity/oauth/token", params=query, auth=_NoAuth())
+            response = self.request("POST", "/identity/oauth/token", params=query, auth=NoAuth())
             body = decode_json(response)
         except UnknownOutcomeError as error:
             # Nothing is lost with an answer that only holds a token.
@@ -789,11 +790,6 @@ class _Token:
     def forget(self) -> None:
         with self._lock:
             self._known = None
-
-
-class _NoAuth(AuthBase):
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        return request
 
 
 class _InFlight:

@@ -65,6 +65,7 @@ from revetl_dbt.destinations.encoding import finite, utc
 from revetl_dbt.destinations.transport import (
     BearerAuth,
     HttpDestination,
+    NoAuth,
     decode_json,
     retry_after,
     status_error,
@@ -212,7 +213,7 @@ class Salesforce(HttpDestination):
     def _new_token(self) -> str:
         """Raises UnauthorizedError when the credentials are refused; any other failure is worth another try."""
         try:
-            response = self.send("POST", "/services/oauth2/token", data=self._grant(), auth=_Nobody())
+            response = self.send("POST", "/services/oauth2/token", data=self._grant(), auth=NoAuth())
             if response.status_code in (400, 401):
                 code, words = _reason(_json(response))
                 text = f"Salesforce refuses the credentials: {words or code or response.status_code}"
@@ -544,13 +545,6 @@ class Salesforce(HttpDestination):
             return None
         self._left = int(used[2]) - int(used[1])
         return Budget(self._left, _DAY) if self._left > 0 else None
-
-
-class _Nobody(AuthBase):
-    """The request carries its credentials in its body."""
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        return request
 
 
 def _audience(instance_url: str) -> str:

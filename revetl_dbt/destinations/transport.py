@@ -79,6 +79,13 @@ class BearerAuth(AuthBase):
         return request
 
 
+class NoAuth(AuthBase):
+    """A request without credentials in its headers, such as one that asks for a token with those in its body."""
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        return request
+
+
 class HttpDestination(Destination):
     """A destination behind HTTP: subclasses say where, with what credentials, and what the vendor's errors mean."""
 

@@ -64,6 +64,7 @@ from revetl_dbt.destinations.encoding import finite, utc
 from revetl_dbt.destinations.transport import (
     BearerAuth,
     HttpDestination,
+    NoAuth,
     decode_json,
     retry_after,
     status_error,
@@ -796,7 +797,7 @@ class Zendesk(HttpDestination):
             "scope": config.scope,
         }
         try:
-            response = self.send("POST", "/oauth/tokens", json=asked, auth=_NoAuth())
+            response = self.send("POST", "/oauth/tokens", json=asked, auth=NoAuth())
             if response.status_code in (400, 401):
                 message, code = _reason(response)
                 raise UnauthorizedError(f"Zendesk refuses the OAuth client: {message or response.reason}", code=code)
@@ -809,11 +810,6 @@ class Zendesk(HttpDestination):
         if not token:
             raise RetryableError("Zendesk's answer holds no access token", code="token")
         return str(token), float(body.get("expires_in") or math.inf)
-
-
-class _NoAuth(AuthBase):
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        return request
 
 
 class _Login:
