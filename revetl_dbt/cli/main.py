@@ -22,6 +22,7 @@ COMMANDS = {
     "run": "Send what changed",
     "retry": "Send again what did not come through the last time",
     "state": "See and change what the warehouse remembers of each sync",
+    "docs": "Show syncs in dbt's lineage, and on a page of their own",
     "sandbox": "Run local stand-ins of the destinations",
     "schema": "Print the JSON Schemas for editors",
 }

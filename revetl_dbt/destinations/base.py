@@ -499,6 +499,10 @@ class Destination(ABC):
         """Where a person sees the record in the tool."""
         return None
 
+    def app_url(self) -> str | None:
+        """Where a person opens the tool, as far as the settings tell; makes no request."""
+        return None
+
     @abstractmethod
     def close(self) -> None:
         """Release connections."""

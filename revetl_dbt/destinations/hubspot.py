@@ -398,6 +398,10 @@ class HubSpot(HttpDestination):
     def encoder(self, column: ColumnType, info: FieldInfo | None) -> Encoder:
         return _encoder(column, info.type if info is not None else None)
 
+    def app_url(self) -> str | None:
+        portal = self.config.portal_id
+        return "https://app.hubspot.com" if portal is None else f"https://app.hubspot.com/contacts/{portal}"
+
     def record_url(self, object: str, id: str) -> str | None:  # noqa: A002 - the contract's words
         type_id = _STANDARD.get(object, object)
         if self.config.sandbox or self._place is None or not _TYPE_ID.fullmatch(type_id):

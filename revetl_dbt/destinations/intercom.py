@@ -304,6 +304,10 @@ class Intercom(HttpDestination):
         self._workspace = str(workspace)
         return Account(self._workspace, name and str(name), f"https://{_APPS[self.config.region]}/a/apps/{workspace}")
 
+    def app_url(self) -> str | None:
+        app, workspace = f"https://{_APPS[self.config.region]}", self.config.workspace_id
+        return app if workspace is None else f"{app}/a/apps/{quote(workspace, safe='')}"
+
     def record_url(self, object: str, id: str) -> str | None:  # noqa: A002 - the contract's words
         kind = {"users": "users", "leads": "users", "companies": "companies"}.get(object)
         if self.config.sandbox or self._workspace is None or kind is None:

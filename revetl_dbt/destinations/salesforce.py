@@ -316,6 +316,10 @@ class Salesforce(HttpDestination):
             raise FatalError(f"Salesforce has no permission set `{name}` (its API name)", code="permission_set")
         return str(found[0][RECORD_ID])
 
+    def app_url(self) -> str | None:
+        url: str | None = self.config.instance_url
+        return url
+
     def record_url(self, object: str, id: str) -> str | None:  # noqa: A002 - the contract's words
         if self.config.sandbox:
             return None

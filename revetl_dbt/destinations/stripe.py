@@ -328,6 +328,9 @@ class Stripe(HttpDestination):
     def encoder(self, column: ColumnType, info: FieldInfo | None) -> Encoder:  # noqa: ARG002 - values tell their type
         return _encoder(info or FieldInfo(METADATA, "string", max_length=_VALUE_LENGTH))
 
+    def app_url(self) -> str | None:
+        return DASHBOARD
+
     def record_url(self, object: str, id: str) -> str | None:  # noqa: A002 - the contract's words
         if self.config.sandbox:
             return None

@@ -284,6 +284,9 @@ class Zendesk(HttpDestination):
         name = found[1] if found else self.config.subdomain or self._base_url
         return Account(name, name, f"https://{name}.zendesk.com/agent" if found else None)
 
+    def app_url(self) -> str | None:
+        return None if self.config.subdomain is None else f"https://{self.config.subdomain}.zendesk.com/agent"
+
     def record_url(self, object: str, id: str) -> str | None:  # noqa: A002 - the contract's words
         kind = _kind(_TAGGED.get(object, object))
         if self.config.sandbox or self.config.subdomain is None or kind is None or not _OWN_ID.fullmatch(id):

@@ -62,6 +62,12 @@ class ProjectFile:
         """A top-level value, unrendered."""
         return self.yaml.data.get(key)
 
+    @property
+    def model_path(self) -> Path:
+        """The first folder that models are in, relative to the project."""
+        paths = self.get("model-paths")
+        return Path(paths[0]) if isinstance(paths, list) and paths and isinstance(paths[0], str) else Path("models")
+
     def variable(self, name: str) -> Any:
         """A variable of `vars:`, the project's own before the global one, unrendered; None when there is none."""
         variables = self.get("vars")

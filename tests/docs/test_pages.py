@@ -41,7 +41,13 @@ def examples() -> Iterator[tuple[str, str]]:
 
 EXAMPLES = dict(examples())
 MODELS = {place: text for place, text in EXAMPLES.items() if "models" in yaml.safe_load(text)}
-OUTPUTS = {place: text for place, text in EXAMPLES.items() if place not in MODELS}
+# Files of dbt's, and of what runs it, that are shown too.
+OTHERS = {"exposures", "sources", "selectors", "packages", "on-run-end", "repos", "jobs", "steps"}
+OUTPUTS = {
+    place: text
+    for place, text in EXAMPLES.items()
+    if place not in MODELS and not (isinstance(data := yaml.safe_load(text), dict) and OTHERS & data.keys())
+}
 
 
 # -- generated pages -------------------------------------------------------------------------------
