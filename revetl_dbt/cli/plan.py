@@ -31,7 +31,15 @@ EXAMPLES = 5
 @click.command(cls=Command)
 @click.option("--limit", type=click.IntRange(min=0), default=EXAMPLES, show_default=True, help="Examples an operation")
 @click.option("--show-values", is_flag=True, help="Show values of rows; they may be personal data")
-@click.option("--output", type=click.Choice(["text", "json"]), default="text", show_default=True, help="Format")
+@click.option(
+    "--output",
+    "--format",
+    "output",
+    type=click.Choice(["text", "json", "markdown"]),
+    default="text",
+    show_default=True,
+    help="Format; `markdown` is the body of a comment on a pull request",
+)
 @click.option("--detailed-exitcode", is_flag=True, help="Exit with 0 for no changes, 1 for errors, 2 for changes")
 @selection_options
 @run_options
@@ -43,9 +51,7 @@ def command(options: Options, limit: int, show_values: bool, output: str, detail
 
     Nothing is sent. The plan is also written to target/revetl/plan.json.
     """
-    return execute(
-        options, limit=limit, show_values=show_values, as_json=output == "json", detailed_exitcode=detailed_exitcode
-    )
+    return execute(options, limit=limit, show_values=show_values, output=output, detailed_exitcode=detailed_exitcode)
 
 
 def execute(
@@ -53,12 +59,13 @@ def execute(
     *,
     limit: int = EXAMPLES,
     show_values: bool = False,
-    as_json: bool = False,
+    output: str = "text",
     detailed_exitcode: bool = False,
 ) -> int:
     """Plan, print, write the artifact; returns the exit code."""
     from revetl_dbt.cli.work import Work
     from revetl_dbt.report import artifacts
+    from revetl_dbt.report.markdown import as_markdown
     from revetl_dbt.report.plan import PlanText
 
     work = Work.begin(options)
@@ -67,8 +74,10 @@ def execute(
     if options.write_json:
         artifacts.prepare_folder(work.folder)
         artifacts.write(work.folder / "plan.json", artifact)
-    if as_json:
+    if output == "json":
         click.echo(json.dumps(artifact, indent=2, ensure_ascii=False))
+    elif output == "markdown":
+        click.echo(as_markdown(previews, work.loaded.profile.target), nl=False)
     elif previews:
         text = PlanText(show_values=show_values, limit=limit).render(previews, work.loaded.profile.target)
         click.echo(text, nl=False, color=work.log.colors)

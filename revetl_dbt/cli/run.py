@@ -98,6 +98,7 @@ def send(work: Work, how: Sending, choose: Callable[[Store], Sequence[Sync]] | N
     from revetl_dbt.engine.run import Run
     from revetl_dbt.report import artifacts
     from revetl_dbt.report.console import ConsoleReporter
+    from revetl_dbt.report.notify import deliver
 
     release = work.named(how.release, "--release")
     if not work.loaded.syncs:
@@ -127,9 +128,12 @@ def send(work: Work, how: Sending, choose: Callable[[Store], Sequence[Sync]] | N
         reporter = ConsoleReporter(work.log, redact, len(syncs), bars, show_values=how.show_values)
         run = Run(store, links, settings, reporter, stop)
         results = run.execute(syncs, work.skip)
+        tidings = list(work.tidings(store, results, run.run_id))
     seconds = time.monotonic() - started
     reporter.summarise(results, seconds, store.tables["revetl_outcomes"], run.run_id)
     _write(work, how, results, reporter.timing, seconds, run.run_id)
+    deliver(tidings, work.loaded.channels, work.log)
+    _show_in_actions(work, results, seconds)
     failed = any(result.status in ("error", "partial") for result in results)
     return FAILED if failed or stop.is_set() else 0
 
@@ -140,6 +144,15 @@ def _bars(work: Work) -> AbstractContextManager[Bars | None]:
     from revetl_dbt.report.progress import Bars
 
     return Bars(work.log)
+
+
+def _show_in_actions(work: Work, results: Sequence[SyncResult], seconds: float) -> None:
+    from revetl_dbt.report import github
+
+    if github.in_actions():
+        for line in github.workflow_commands(results, work.redact()):
+            click.echo(line)
+        github.append_summary(github.step_summary(results, seconds, work.loaded.profile.target, work.redact()))
 
 
 def _write(

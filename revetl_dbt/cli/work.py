@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +12,7 @@ from pathlib import Path
 from revetl_dbt import __version__
 from revetl_dbt.cli.messages import remember
 from revetl_dbt.engine.link import Link, open_links
+from revetl_dbt.engine.result import SyncResult
 from revetl_dbt.errors import Diagnostic, InputError
 from revetl_dbt.nearest import did_you_mean, listed
 from revetl_dbt.project.options import Options
@@ -21,9 +22,11 @@ from revetl_dbt.project.run_results import gate
 from revetl_dbt.project.target import check_connection
 from revetl_dbt.report.console import Redact, header, overview
 from revetl_dbt.report.log import Log
+from revetl_dbt.report.notify import Message, messages
 from revetl_dbt.report.redact import Redactor, environment_secrets
 from revetl_dbt.spec.load import Loaded, load
 from revetl_dbt.spec.models import Sync
+from revetl_dbt.warehouse.entries import before
 from revetl_dbt.warehouse.store import Store
 
 
@@ -96,6 +99,12 @@ class Work:
             raise InputError(problems)
         return frozenset(names)
 
+    def tidings(self, store: Store, results: Sequence[SyncResult], run_id: str) -> Iterator[Message]:
+        """What people are to be told of a run that has ended, where somebody wants to be."""
+        if self.loaded.channels:
+            target = self.loaded.profile.target
+            yield from messages(results, before(store, run_id), target, run_id, self.redact())
+
     def secrets(self) -> Redactor:
         """What masks secrets only."""
         return Redactor(self._secrets(), show_values=True)
@@ -131,7 +140,8 @@ def open_store(project: Project, profile: Profile, log: Log) -> Iterator[Store]:
 
 
 def _secrets(loaded: Loaded) -> list[str]:
-    return [secret for output in loaded.outputs.values() for secret in output.config.secrets()]
+    urls = [channel.config.url.get_secret_value() for channel in loaded.channels]
+    return [*(secret for output in loaded.outputs.values() for secret in output.config.secrets()), *urls]
 
 
 def sandbox_dir(target_path: Path) -> Path:

@@ -163,7 +163,8 @@ def in_order(syncs: Iterable[Sync], links: Mapping[str, Link]) -> list[Sync]:
 
 
 def _refers(sync: Sync, links: Mapping[str, Link]) -> bool:
-    kind = links[sync.spec.destination].destination.object_type(sync.spec.object)
+    link = links.get(sync.spec.destination)  # a destination of which every sync is skipped is not opened
+    kind = None if link is None else link.destination.object_type(sync.spec.object)
     return kind is not None and kind.refers
 
 

@@ -44,12 +44,17 @@ class Output:
         return self.config.type
 
 
+def search_folders(options: Options, project_dir: Path) -> list[Path]:
+    """Where files with connections are looked for: `--profiles-dir`, else here, in the project, and in ~/.dbt."""
+    return [options.profiles_dir] if options.profiles_dir else [Path.cwd(), project_dir, Path.home() / ".dbt"]
+
+
 def find_destinations_file(options: Options, project_dir: Path) -> Path:
     """destinations.yml: in `--profiles-dir` when given, else in the current folder, the project's, or ~/.dbt.
 
     Raises InputError `destinations-missing`, naming the places looked in.
     """
-    folders = [options.profiles_dir] if options.profiles_dir else [Path.cwd(), project_dir, Path.home() / ".dbt"]
+    folders = search_folders(options, project_dir)
     for folder in folders:
         if (folder / DESTINATIONS_FILE).is_file():
             return folder / DESTINATIONS_FILE
@@ -107,7 +112,8 @@ def check_names(declarations: Collection[Declaration], locator: Locator, path: P
             yield problem.diagnostic(place, "config", "meta", BLOCK, sync.name)
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """True for a name or address of this machine's own."""
     try:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -157,7 +163,7 @@ class _Reader:
     def _readable(self, url: str) -> Iterator[Diagnostic]:
         """A warning of a URL on whose way anybody can read along."""
         parts = urlsplit(url)
-        if parts.scheme == "http" and not _is_loopback(parts.hostname or ""):
+        if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
             problem = Problem(
                 "insecure-url",
                 f"Destination `{self._name}` is reached without TLS: credentials and rows can be read on the way",

@@ -15,6 +15,7 @@ from revetl_dbt.spec.declared import declared
 from revetl_dbt.spec.destinations import Output, check_names, find_destinations_file, load_outputs
 from revetl_dbt.spec.locate import Locator
 from revetl_dbt.spec.models import Sync
+from revetl_dbt.spec.notifications import Channel, load_channels
 from revetl_dbt.spec.parse import Parsed, parse
 from revetl_dbt.spec.select import Candidate, select
 
@@ -24,7 +25,7 @@ class Loaded:
     """A project whose input is right.
 
     `syncs` are those selected, paused ones (`enabled: false`) included, `outputs` their destinations by name;
-    `declared` are all syncs of the project. `warnings` are to be shown.
+    `declared` are all syncs of the project, `channels` are told of changes. `warnings` are to be shown.
     """
 
     project: Project
@@ -32,6 +33,7 @@ class Loaded:
     declared: tuple[Sync, ...]
     syncs: tuple[Sync, ...]
     outputs: Mapping[str, Output]
+    channels: tuple[Channel, ...]
     warnings: tuple[Diagnostic, ...]
 
     @property
@@ -65,11 +67,13 @@ def load(options: Options) -> Loaded:
     except InputError as error:
         problems += error.diagnostics
     problems += _capabilities(chosen, outputs)
+    channels, found = load_channels(options, project.folder, profile.target)
+    problems += found
     stale = list(project.stale())
     if problems:
         raise InputError([*stale, *problems])
     warnings = (*stale, *parsed.warnings, *selection, *_nothing_declared(parsed))
-    return Loaded(project, profile, parsed.syncs, chosen, outputs, warnings)
+    return Loaded(project, profile, parsed.syncs, chosen, outputs, tuple(channels), warnings)
 
 
 def _select(project: Project, parsed: Parsed) -> tuple[tuple[Sync, ...], list[Diagnostic]]:

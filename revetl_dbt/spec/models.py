@@ -141,6 +141,7 @@ class Source:
     columns: tuple[str, ...]  # as far as the YAML names them
     original_file_path: str
     owner: str | None = None
+    group: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -260,6 +260,7 @@ def _source(node: Node, manifest: Manifest) -> Source:
         columns=tuple(column.name for column in node.columns.values()),
         original_file_path=node.original_file_path,
         owner=manifest.owner(node),
+        group=node.group,
     )
 
 

@@ -52,6 +52,13 @@ class LastRun(NamedTuple):
     message: str | None
 
 
+class Ending(NamedTuple):
+    """How a run of a sync ended; `guarded` are the rows that a guard kept back."""
+
+    status: str
+    guarded: int
+
+
 _COLUMNS = "sync, account, account_name, destination, object, model, layout, updated_at, settled_at"
 
 
@@ -97,6 +104,17 @@ def ended(store: Store) -> dict[str, str]:
     latest = "row_number() over (partition by sync order by started_at desc, finished_at desc) as nth"
     runs = f"select sync, status, {latest} from {store.tables['revetl_runs']} where command in ('run', 'retry')"
     return dict(store.query(f"select sync, status from ({runs}) as runs where nth = 1"))
+
+
+def before(store: Store, run_id: str) -> dict[str, Ending]:
+    """How the latest run of each sync ended before this one, whatever the account."""
+    latest = "row_number() over (partition by sync order by started_at desc, finished_at desc) as nth"
+    runs = (
+        f"select sync, status, skipped, {latest} from {store.tables['revetl_runs']}"
+        f" where command not like 'state %' and status <> 'skipped' and run_id <> {store.literal(run_id)}"
+    )
+    rows = store.query(f"select sync, status, skipped from ({runs}) as runs where nth = 1")
+    return {str(sync): Ending(str(status), int(guarded or 0)) for sync, status, guarded in rows}
 
 
 def forget(store: Store, sync: str, account: str) -> list[str]:

@@ -92,6 +92,11 @@ class TestFine:
         assert tiny.results()["repeated_to_api"]["status"] == "warn"
         assert tiny.results()["repeated_to_api"]["invalid"] == {"duplicate_key": 2}
 
+    def test_a_destination_of_which_every_sync_is_skipped(self, tiny: Tiny) -> None:
+        result = tiny.revetl("run", "--sync", "paused_to_api")
+        assert result.exit_code == 0
+        assert said(result.stderr)[-1] == "Done. PASS=0 WARN=0 ERROR=0 SKIP=1 NO-OP=0 TOTAL=1"
+
     def test_an_empty_selection_is_no_error(self, tiny: Tiny) -> None:
         result = tiny.revetl("run", "--select", "repeated", "--destination", "crm")
         assert result.exit_code == 0

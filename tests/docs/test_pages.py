@@ -42,11 +42,12 @@ def examples() -> Iterator[tuple[str, str]]:
 EXAMPLES = dict(examples())
 MODELS = {place: text for place, text in EXAMPLES.items() if "models" in yaml.safe_load(text)}
 # Files of dbt's, and of what runs it, that are shown too.
+CHANNELS = {place: text for place, text in EXAMPLES.items() if place.startswith("docs/guides/notifications.md")}
 OTHERS = {"exposures", "sources", "selectors", "packages", "on-run-end", "repos", "jobs", "steps"}
 OUTPUTS = {
     place: text
     for place, text in EXAMPLES.items()
-    if place not in MODELS and not (isinstance(data := yaml.safe_load(text), dict) and OTHERS & data.keys())
+    if place not in MODELS | CHANNELS and not (isinstance(data := yaml.safe_load(text), dict) and OTHERS & data.keys())
 }
 
 
@@ -141,6 +142,19 @@ def test_a_sync_that_is_shown_is_valid(place: str, tmp_path: Path, monkeypatch: 
     shop.write_models(text)
     assert shop.problems() == []
     assert shop.load().syncs
+
+
+@pytest.mark.parametrize("place", CHANNELS)
+def test_channels_that_are_shown_are_valid(place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from revetl_dbt.project.options import Options
+    from revetl_dbt.spec.notifications import load_channels
+
+    for variable in re.findall(r"env_var\('(\w+)'\)", CHANNELS[place]):
+        monkeypatch.setenv(variable, "https://example.com/hook")
+    (tmp_path / "notifications.yml").write_text(CHANNELS[place], encoding="utf-8")
+    channels, problems = load_channels(Options(profiles_dir=tmp_path), tmp_path, "prod")
+    assert problems == []
+    assert len(channels) == len(yaml.safe_load(CHANNELS[place]))
 
 
 @pytest.mark.parametrize("place", OUTPUTS)
