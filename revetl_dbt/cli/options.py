@@ -18,7 +18,10 @@ from revetl_dbt.project.options import Options
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_LISTS = ("--select", "-s", "--models", "-m", "--exclude", "--sync", "--destination")
+_LISTS = (
+    *("--select", "-s", "--models", "-m", "--exclude", "--sync", "--destination"),
+    *("--resource-type", "--resource-types", "--exclude-resource-type", "--exclude-resource-types"),
+)
 _PROJECT_FLAGS = ("debug", "fail_fast", "log_format", "log_level", "use_colors", "write_json")
 
 
@@ -71,8 +74,8 @@ def _option(*names: str, env: str | None = None, **attributes: Any) -> Callable[
     return click.option(*names, envvar=[f"DBT_ENGINE_{env}", f"DBT_{env}"] if env else None, **attributes)
 
 
-def _words(*names: str, help: str, metavar: str) -> Callable[[F], F]:  # noqa: A002 - click's word
-    return _option(*names, multiple=True, callback=_split, metavar=metavar, help=help)
+def _words(*names: str, help: str, metavar: str, env: str | None = None) -> Callable[[F], F]:  # noqa: A002 - click's word
+    return _option(*names, env=env, multiple=True, callback=_split, metavar=metavar, help=help)
 
 
 def _split(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:  # noqa: ARG001
@@ -117,6 +120,7 @@ _PROJECT = (
     _option("--target", "-t", env="TARGET", help="Target of the profile; it picks the output of each destination"),
     _option("--target-path", env="TARGET_PATH", type=click.Path(path_type=Path), help="dbt's target folder"),
     _option("--vars", type=_Vars(), default="{}", help="Variables, as a YAML mapping"),
+    _option("--parse", is_flag=True, default=False, help="Let dbt parse the project first, into target/revetl/parsed"),
 )
 _SELECTION = (
     _words("--select", "-s", "--models", "-m", metavar="NODES", help="Models whose syncs to include, in dbt's grammar"),
@@ -126,7 +130,28 @@ _SELECTION = (
         "--state",
         env="STATE",
         type=click.Path(path_type=Path),
-        help="Folder of the artifacts that `state:` compares with",
+        help="Folder of the artifacts that `state:`, `result:` and `source_status:` compare with",
+    ),
+    _words(
+        "--resource-types",
+        "--resource-type",
+        env="RESOURCE_TYPES",
+        metavar="TYPES",
+        help="Types of resources to include: model, snapshot, seed; by default all three",
+    ),
+    _words(
+        "--exclude-resource-types",
+        "--exclude-resource-type",
+        env="EXCLUDE_RESOURCE_TYPES",
+        metavar="TYPES",
+        help="Types of resources to leave out",
+    ),
+    _option(
+        "--indirect-selection",
+        env="INDIRECT_SELECTION",
+        type=click.Choice(["eager", "cautious", "buildable", "empty"], case_sensitive=False),
+        metavar="MODE",
+        help="How dbt selects tests beside what they test: eager, cautious, buildable or empty",
     ),
     _words("--sync", metavar="NAMES", help="Syncs to include, by name"),
     _words("--destination", metavar="NAMES", help="Destinations whose syncs to include, by name"),

@@ -227,7 +227,7 @@ class _State:
     def selected(self) -> set[str]:
         """The names of the syncs to show."""
         options = self.options
-        if not (options.selects_nodes or options.syncs or options.destinations):
+        if not options.selects:
             return {entry.sync for entry in self.entries}
         from revetl_dbt.spec.load import load
 

@@ -14,13 +14,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from revetl_dbt.errors import InputError
+from revetl_dbt.errors import Diagnostic, InputError
 from revetl_dbt.project.yamlfile import shown
 
-OLDEST_SCHEMA = 10
+OLDEST_SCHEMA, NEWEST_SCHEMA = 10, 12
+NEWEST_DBT = 2  # the major version
 BLOCK = "revetl"  # the key under config.meta
 RELATIONS = ("model", "snapshot", "seed")
-_PARSE = "Run `dbt parse` (or `dbt build`) in the project first, with the same --target and --target-path"
+_PARSE = (
+    "Run `dbt parse` (or `dbt build`) in the project first, with the same --target and --target-path, or use --parse"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,10 +222,23 @@ class Manifest:
                 return (email[0] if isinstance(email, list) and email else email) or owner.get("name") or None
         return None
 
-    def patch_files(self, package: str) -> set[str]:
-        """The YAML files that describe nodes of a package, relative to its root."""
-        nodes = (Node(unique_id, _mapping(raw)) for unique_id, raw in self.raw["nodes"].items())
-        return {node.patch_path for node in nodes if node.patch_path and node.package == package}
+    def newer(self) -> Iterator[Diagnostic]:
+        """A warning when the manifest is of a dbt that this version does not know."""
+        major = re.match(r"\d+", self.dbt_version or "")
+        if (self._schema or 0) > NEWEST_SCHEMA or (major is not None and int(major[0]) > NEWEST_DBT):
+            yield Diagnostic(
+                "manifest-unknown-version",
+                f"The manifest has schema v{self._schema}, written by dbt {self.dbt_version or 'of unknown version'}",
+                shown(self.path),
+                expected=f"schema v{NEWEST_SCHEMA} or older (dbt 1.8 to {NEWEST_DBT}.x); newer ones are not tested",
+                hint="Look for a newer revetl_dbt; `revetl plan` shows whether all is understood",
+                warning=True,
+            )
+
+    @cached_property
+    def _schema(self) -> int | None:
+        match = re.search(r"/manifest/v(\d+)", str(self.metadata.get("dbt_schema_version") or ""))
+        return int(match[1]) if match else None
 
     @cached_property
     def _tests(self) -> dict[str, tuple[DataTest, ...]]:
@@ -259,11 +275,10 @@ class Manifest:
         return Column(str(raw.get("name") or key), meta, tuple(dict.fromkeys(tags)), tuple(types))
 
     def _check_schema(self) -> None:
-        match = re.search(r"/manifest/v(\d+)", str(self.metadata.get("dbt_schema_version") or ""))
-        if match and int(match[1]) < OLDEST_SCHEMA:
+        if self._schema is not None and self._schema < OLDEST_SCHEMA:
             raise InputError.single(
                 "manifest-too-old",
-                f"The manifest has schema v{match[1]}, written by dbt {self.dbt_version or 'of unknown version'}",
+                f"The manifest has schema v{self._schema}, written by dbt {self.dbt_version or 'of unknown version'}",
                 path=shown(self.path),
                 expected=f"schema v{OLDEST_SCHEMA} or newer (dbt 1.8 and newer)",
                 hint="Upgrade dbt, then run `dbt parse`",

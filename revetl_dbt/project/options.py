@@ -10,7 +10,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """The options that commands share. Names and meaning are dbt's, except `syncs`, `destinations` and `gate`.
+    """The options that commands share. Names and meaning are dbt's, except `syncs`, `destinations`, `parse` and `gate`.
 
     Paths and names are None where the user did not say; dbt's rules then decide (project/paths.py, project/profile.py).
     """
@@ -21,11 +21,15 @@ class Options:
     profile: str | None = None
     target: str | None = None
     vars: Mapping[str, Any] = field(default_factory=dict)
+    parse: bool = False
 
     select: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     selector: str | None = None
     state: Path | None = None
+    resource_types: tuple[str, ...] = ()
+    exclude_resource_types: tuple[str, ...] = ()
+    indirect_selection: str | None = None
     syncs: tuple[str, ...] = ()
     destinations: tuple[str, ...] = ()
 
@@ -44,4 +48,9 @@ class Options:
     @property
     def selects_nodes(self) -> bool:
         """True when dbt's selection grammar is needed."""
-        return bool(self.select or self.exclude or self.selector)
+        return bool(self.select or self.exclude or self.selector or self.resource_types or self.exclude_resource_types)
+
+    @property
+    def selects(self) -> bool:
+        """True when not simply everything is meant."""
+        return self.selects_nodes or bool(self.syncs or self.destinations)

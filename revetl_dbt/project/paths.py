@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,9 @@ from revetl_dbt.project.yamlfile import YamlFile, shown
 
 PROJECT_FILE = "dbt_project.yml"
 PROFILES_FILE = "profiles.yml"
+# https://docs.getdbt.com/reference/dbt_project.yml; the contents of seeds are not part of the manifest, their YAML is.
+_FOLDERS = ("model", "snapshot", "seed", "macro", "test")
+_SOURCES = (".sql", ".py", ".yml", ".yaml")
 
 
 def find_project_dir(options: Options) -> Path:
@@ -77,3 +82,17 @@ class ProjectFile:
         if isinstance(own, dict) and name in own:
             return own[name]
         return variables.get(name)
+
+
+def source_files(project: ProjectFile) -> Iterator[Path]:
+    """The files that dbt reads when it parses a project, without its packages."""
+    yield project.yaml.path
+    for kind in _FOLDERS:
+        named = project.get(f"{kind}-paths")
+        for folder in named if isinstance(named, list) else [f"{kind}s"]:
+            yield from _below(project.folder / str(folder))
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    for root, _, names in os.walk(folder):
+        yield from (Path(root, name) for name in names if name.endswith(_SOURCES))

@@ -9,7 +9,7 @@ from pathlib import Path
 from revetl_dbt.errors import Diagnostic, InputError
 from revetl_dbt.project.manifest import Manifest
 from revetl_dbt.project.options import Options
-from revetl_dbt.project.paths import ProjectFile, find_project_dir
+from revetl_dbt.project.paths import ProjectFile, find_project_dir, source_files
 from revetl_dbt.project.profile import Profile, find_profile, render
 from revetl_dbt.project.render import Renderer
 from revetl_dbt.project.run_results import RunResults
@@ -34,8 +34,8 @@ class Project:
         file = ProjectFile.read(folder)
         options = replace(options, project_dir=folder)
         target_path = find_target_path(options, file)
-        manifest = Manifest.read(target_path / "manifest.json", file.name)
-        return cls(options, file, target_path, manifest)
+        written = parse(options, folder, target_path) if options.parse else target_path
+        return cls(options, file, target_path, Manifest.read(written / "manifest.json", file.name))
 
     @property
     def folder(self) -> Path:
@@ -61,24 +61,57 @@ class Project:
         items = value if isinstance(value, list) else [value]
         return tuple(item for item in items if isinstance(item, str))
 
-    def stale(self) -> Iterator[Diagnostic]:
-        """A warning when a YAML file that describes models is newer than the manifest."""
+    def doubts(self) -> Iterator[Diagnostic]:
+        """Warnings that the manifest may not be what the project is now."""
+        yield from self.manifest.newer()
+        yield from self._stale()
+        yield from self._other_variables()
+
+    def _stale(self) -> Iterator[Diagnostic]:
         written = self.manifest.path.stat().st_mtime
-        newer = [path for path in self._property_files() if path.is_file() and path.stat().st_mtime > written]
+        newer = [path for path in source_files(self.file) if _changed(path) > written]
         if newer:
-            more = f" and {len(newer) - 1} more files" if len(newer) > 1 else ""
-            yield Diagnostic(
-                "manifest-stale",
-                f"`{shown(newer[0])}`{more} changed after dbt wrote the manifest; the syncs are those of the manifest",
-                shown(self.manifest.path),
-                hint="Run `dbt parse` (or `dbt build`)",
-                warning=True,
+            others = len(newer) - 1
+            more = f" and {others} more file{'' if others == 1 else 's'}" if others else ""
+            yield self._stale_warning(
+                f"`{shown(min(newer))}`{more} changed after dbt wrote the manifest; the syncs are those of the manifest"
             )
 
-    def _property_files(self) -> Iterator[Path]:
-        yield self.file.yaml.path
-        for relative in sorted(self.manifest.patch_files(self.name)):
-            yield self.folder / relative
+    def _other_variables(self) -> Iterator[Diagnostic]:
+        try:
+            results = self.run_results()
+        except InputError:  # told by what needs them
+            return
+        known = results is not None and results.invocation_id == self.manifest.invocation_id
+        if results is not None and known and self.options.vars and self.options.vars != results.vars:
+            yield self._stale_warning("dbt wrote the manifest with other --vars; relations and syncs are those of then")
+
+    def _stale_warning(self, summary: str) -> Diagnostic:
+        hint = "Run `dbt parse` (or `dbt build`), or let --parse do it"
+        return Diagnostic("manifest-stale", summary, shown(self.manifest.path), hint=hint, warning=True)
+
+
+def parse(options: Options, folder: Path, target_path: Path) -> Path:
+    """Let dbt parse the project with the options in force; the folder that holds the manifest.
+
+    It is a folder of our own, so that other variables or another target do not spoil what dbt keeps for its next parse.
+    Raises InputError `parse-failed` or `dbt-missing`.
+    """
+    from revetl_dbt.project.runner import invoke, project_arguments
+
+    into = target_path / "revetl" / "parsed"
+    arguments = [*project_arguments(options, folder), "--target-path", str(into)]
+    told = invoke(["parse", *arguments], why="--parse")
+    if told.failed is not None:
+        raise InputError.single("parse-failed", f"dbt cannot parse the project: {told.failed}", path=shown(folder))
+    return into
+
+
+def _changed(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:  # a broken link, or gone since it was listed
+        return 0.0
 
 
 def find_target_path(options: Options, file: ProjectFile) -> Path:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,7 @@ class Result:
 class RunResults:
     """The latest run_results.json: results by unique id, and the invocation that wrote them.
 
-    `target` is what `--target` or `DBT_TARGET` said; None when the profile decided.
+    `target` is what `--target` or `DBT_TARGET` said; None when the profile decided. `vars` are those of `--vars`.
     """
 
     results: Mapping[str, Result]
@@ -41,6 +41,7 @@ class RunResults:
     command: str | None = None
     target: str | None = None
     generated_at: str | None = None
+    vars: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def read(cls, path: Path) -> RunResults | None:
@@ -65,6 +66,7 @@ class RunResults:
             command=args.get("which"),
             target=args.get("target"),
             generated_at=metadata.get("generated_at"),
+            vars=args.get("vars") or {},
         )
 
 

@@ -69,10 +69,10 @@ def load(options: Options) -> Loaded:
     problems += _capabilities(chosen, outputs)
     channels, found = load_channels(options, project.folder, profile.target)
     problems += found
-    stale = list(project.stale())
+    doubts = list(project.doubts())
     if problems:
-        raise InputError([*stale, *problems])
-    warnings = (*stale, *parsed.warnings, *selection, *_nothing_declared(parsed))
+        raise InputError([*doubts, *problems])
+    warnings = (*doubts, *parsed.warnings, *selection, *_nothing_declared(parsed))
     return Loaded(project, profile, parsed.syncs, chosen, outputs, tuple(channels), warnings)
 
 

@@ -22,7 +22,8 @@ class Candidate(NamedTuple):
 def select(project: Project, candidates: Collection[Candidate]) -> tuple[set[str], list[Diagnostic]]:
     """The names of the syncs that all given options select (all of them without options), and warnings.
 
-    dbt is imported only for `--select`, `--exclude` and `--selector`. Raises InputError for names that do not exist.
+    dbt is imported only for options of its grammar, and where selectors.yml has a default. Raises InputError for names
+    that do not exist.
     """
     options = project.options
     problems = [*_unknown_syncs(project, candidates), *_unknown_destinations(project, candidates)]
@@ -34,7 +35,7 @@ def select(project: Project, candidates: Collection[Candidate]) -> tuple[set[str
     if options.destinations:
         chosen = [item for item in chosen if item.destination in options.destinations]
     warnings: list[Diagnostic] = []
-    if options.selects_nodes and chosen:
+    if chosen and (options.selects_nodes or (not options.selects and _by_default(project))):
         from revetl_dbt.project.selection import select_nodes
 
         nodes, said = select_nodes(project)
@@ -43,6 +44,12 @@ def select(project: Project, candidates: Collection[Candidate]) -> tuple[set[str
     if candidates and not chosen:
         warnings.append(Diagnostic("nothing-selected", "No sync is selected", warning=True))
     return {item.name for item in chosen}, warnings
+
+
+def _by_default(project: Project) -> bool:
+    from revetl_dbt.project.selection import has_default_selector
+
+    return has_default_selector(project.folder)
 
 
 def _unknown_syncs(project: Project, candidates: Collection[Candidate]) -> Iterator[Diagnostic]:

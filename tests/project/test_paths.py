@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
-from shop import PROFILES, PROJECT, Shop
+from shop import DESTINATIONS, PROFILES, PROJECT, Shop
 
 from revetl_dbt.errors import InputError
 from revetl_dbt.project.options import Options
@@ -129,13 +130,59 @@ def test_a_file_that_cannot_be_read(shop: Shop) -> None:
     assert code_of(ProjectFile.read, shop.folder) == "yaml-syntax"
 
 
-def test_a_manifest_older_than_the_yaml_is_warned_of(shop: Shop) -> None:
-    assert list(Project.open(Options()).stale()) == []
-    manifest = shop.target / "manifest.json"
-    import os
+class TestDoubts:
+    def test_nothing_is_newer(self, shop: Shop) -> None:
+        assert list(Project.open(Options()).doubts()) == []
 
-    os.utime(manifest, (1, 1))
-    warning = next(iter(Project.open(Options()).stale()))
-    assert (warning.code, warning.warning) == ("manifest-stale", True)
-    assert "dbt parse" in (warning.hint or "")
-    assert "manifest-stale" in [item.code for item in shop.load().warnings]
+    @pytest.mark.parametrize(
+        "changed", ["models/schema.yml", "models/deep/users.sql", "dbt_project.yml", "macros/m.sql", "seeds/s.yml"]
+    )
+    def test_a_file_that_is_newer(self, shop: Shop, changed: str) -> None:
+        later = shop.target.joinpath("manifest.json").stat().st_mtime + 10
+        path = shop.folder / changed
+        shop.write(changed, path.read_text() if path.exists() else "")
+        os.utime(path, (later, later))
+        (warning,) = Project.open(Options()).doubts()
+        assert (warning.code, warning.warning) == ("manifest-stale", True)
+        assert f"`{changed}` changed" in warning.summary
+        assert "dbt parse" in (warning.hint or "")
+        assert "manifest-stale" in [item.code for item in shop.load().warnings]
+
+    def test_files_that_do_not_matter(self, shop: Shop) -> None:
+        later = shop.target.joinpath("manifest.json").stat().st_mtime + 10
+        for name in ("seeds/data.csv", "models/notes.md", "elsewhere/x.sql", "destinations.yml"):
+            os.utime(shop.write(name, DESTINATIONS), (later, later))
+        assert list(Project.open(Options()).doubts()) == []
+
+    def test_folders_of_another_name(self, shop: Shop) -> None:
+        shop.write("dbt_project.yml", PROJECT + "model-paths: [marts]\n")
+        later = shop.target.joinpath("manifest.json").stat().st_mtime + 10
+        os.utime(shop.write("marts/new.sql", ""), (later, later))
+        os.utime(shop.write("models/old.sql", ""), (later, later))
+        (warning,) = Project.open(Options()).doubts()
+        assert "`marts/new.sql` changed" in warning.summary
+
+    @pytest.mark.parametrize(
+        ("written", "given", "told"),
+        [
+            ({"day": 1}, {"day": 2}, True),
+            ({}, {"day": 2}, True),
+            ({"day": 1}, {"day": 1}, False),
+            ({"day": 1}, {}, False),
+        ],
+    )
+    def test_other_variables(self, shop: Shop, written: dict, given: dict, told: bool) -> None:
+        shop.write_run_results({}, vars=written)
+        found = [item.summary for item in Project.open(Options(vars=given)).doubts()]
+        assert found == (
+            ["dbt wrote the manifest with other --vars; relations and syncs are those of then"] if told else []
+        )
+
+    @pytest.mark.parametrize(("schema", "dbt"), [("v13", "1.14.0"), ("v12", "3.0.0")])
+    def test_a_dbt_that_is_not_known(self, shop: Shop, schema: str, dbt: str) -> None:
+        place = f"https://schemas.getdbt.com/dbt/manifest/{schema}.json"
+        about = shop.manifest["metadata"] | {"dbt_schema_version": place, "dbt_version": dbt}
+        shop.write_manifest(shop.manifest | {"metadata": about})
+        (warning,) = Project.open(Options()).doubts()
+        assert warning.code == "manifest-unknown-version"
+        assert (f"schema {schema}, written by dbt {dbt}" in warning.summary, shop.problems()) == (True, [])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from revetl_dbt.project.options import Options
 from revetl_dbt.project.project import Project
 from revetl_dbt.project.selection import select_nodes
 from revetl_dbt.spec.load import load
+
+from .conftest import SQL
 
 
 @pytest.fixture(autouse=True)
@@ -87,3 +90,46 @@ def test_selections_meet() -> None:
     loaded = load(Options(select=("users",), syncs=("orders_to_api",)))
     assert (loaded.syncs, dict(loaded.outputs)) == ((), {})
     assert "nothing-selected" in [item.code for item in loaded.warnings]
+
+
+def test_parse_on_request_sees_what_changed_and_leaves_dbts_own_files_alone(
+    parsed_shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(parsed_shop, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    Path("models/orders.sql").write_text(SQL.replace('"orders_to_api"', 'var("prefix") ~ "_to_api"'))
+    kept = [Path("target", name) for name in ("manifest.json", "partial_parse.msgpack")]
+    before = [path.read_bytes() for path in kept]
+    loaded = load(Options(parse=True, vars={"prefix": "fresh"}, select=("orders",)))
+    assert [sync.name for sync in loaded.syncs] == ["fresh_to_api"]
+    assert "manifest-stale" not in [item.code for item in loaded.warnings]
+    assert [path.read_bytes() for path in kept] == before
+    Path("models/orders.sql").write_text("{{ ref('nowhere') }}")
+    with pytest.raises(InputError) as error:
+        load(Options(parse=True))
+    (problem,) = error.value.diagnostics
+    assert (problem.code, "nowhere" in problem.summary) == ("parse-failed", True)
+
+
+def test_a_default_selector_counts_when_nothing_is_selected(
+    parsed_shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(parsed_shop, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    Path("selectors.yml").write_text("selectors:\n  - {name: nightly, definition: 'tag:nightly', default: true}\n")
+    assert [sync.name for sync in load(Options()).syncs] == ["orders_to_api"]
+    assert [sync.name for sync in load(Options(select=("users",))).syncs] == ["users_to_api"]
+    assert [sync.name for sync in load(Options(syncs=("users_to_api",))).syncs] == ["users_to_api"]
+
+
+def test_a_manifest_that_the_installed_dbt_cannot_read(
+    parsed_shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(parsed_shop, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    path = Path("target/manifest.json")
+    path.write_text(path.read_text().replace("manifest/v12.json", "manifest/v13.json"))
+    assert len(load(Options()).syncs) == 2
+    with pytest.raises(InputError) as error:
+        load(Options(select=("users",)))
+    assert "manifest-unreadable" in [item.code for item in error.value.diagnostics]
