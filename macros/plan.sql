@@ -415,8 +415,8 @@ order by {{ revetl_dbt.revetl_seq() }}
 {% endmacro %}
 
 
-{# The first rows of the plan with the values that the ledger has for them, for a person to look at. #}
-{% macro revetl_plan_sample(s, limit_each) %}
+{# The first rows of the plan (or those of a key) with the values that the ledger has for them, for a person to look at. #}
+{% macro revetl_plan_sample(s, limit_each, key=none) %}
 select * from (
   select
     p._op,
@@ -434,6 +434,9 @@ select * from (
     row_number() over (partition by p._op, p._reason order by {% for key in s.key_columns %}p.{{ key.name }}{{ ', ' if not loop.last }}{% endfor %}) as _nth
   from {{ s.plan }} as p
   left join {{ s.ledger }} as l on {{ revetl_dbt.revetl_on_key(s, 'p', 'l') }}
+  {%- if key is not none %}
+  where {{ revetl_dbt.revetl_key_text(s, 'p') }} = {{ revetl_dbt.revetl_literal(key) }}
+  {%- endif %}
 ) as ranked
 where _nth <= {{ limit_each }}
 order by _op, _reason, _nth

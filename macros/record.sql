@@ -17,6 +17,9 @@
     'revetl_outcomes': [
       ('run_id', text), ('sync', text), ('account', text), ('seq', big), ('row_key', text), ('action', text), ('status', text), ('code', text),
       ('message', text), ('destination_id', text), ('attempt', big), ('recorded_at', time)],
+    'revetl_changes': [
+      ('run_id', text), ('sync', text), ('account', text), ('seq', big), ('row_key', text), ('action', text), ('field', text),
+      ('old_value', text), ('new_value', text), ('destination_id', text), ('recorded_at', time)],
     'revetl_leases': [('sync', text), ('account', text), ('run_id', text), ('holder', text), ('acquired_at', time), ('expires_at', time)],
     'revetl_format': [('state_format', big), ('revetl_version', text), ('written_at', time)]
   }) }}

@@ -21,6 +21,8 @@ COMMANDS = {
     "plan": "Show what a run would send",
     "run": "Send what changed",
     "retry": "Send again what did not come through the last time",
+    "history": "Show what runs did, and what happened to a row",
+    "show": "Show a row: what was sent, its record in the tool, what a run would do",
     "state": "See and change what the warehouse remembers of each sync",
     "docs": "Show syncs in dbt's lineage, and on a page of their own",
     "sandbox": "Run local stand-ins of the destinations",

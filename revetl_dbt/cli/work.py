@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,13 +39,18 @@ class Work:
     skip: dict[str, str] = field(default_factory=dict)
 
     @classmethod
-    def begin(cls, options: Options) -> Work:
-        """Load and check the project, say what was found. Raises InputError with everything that is wrong."""
+    def begin(cls, options: Options, *, quietly: bool = False) -> Work:
+        """Load and check the project, say what was found, unless `quietly`.
+
+        Raises InputError with everything that is wrong.
+        """
         log = Log(options, str(uuid.uuid4()))
-        header(log, __version__)
+        if not quietly:
+            header(log, __version__)
         loaded = load(options)
         log.warnings(loaded.warnings)
-        overview(log, loaded.syncs, loaded.profile.target)
+        if not quietly:
+            overview(log, loaded.syncs, loaded.profile.target)
         remember(_secrets(loaded))
         return cls(loaded, log, _skipped(loaded))
 
@@ -72,9 +77,10 @@ class Work:
             yield store
 
     @contextmanager
-    def links(self, store: Store, stop: threading.Event) -> Iterator[dict[str, Link]]:
-        """The destinations of the syncs that are not skipped, open; the sandbox started where it is asked for."""
-        used = {sync.spec.destination for sync in self.loaded.syncs if sync.name not in self.skip}
+    def links(self, store: Store, stop: threading.Event, *, all_of_them: bool = False) -> Iterator[dict[str, Link]]:
+        """The destinations of the syncs that are not skipped, or of all, open; the sandbox started where it is asked
+        for."""
+        used = {sync.spec.destination for sync in self.loaded.syncs if all_of_them or sync.name not in self.skip}
         outputs = {name: output for name, output in self.loaded.outputs.items() if name in used}
         store.prepare()
         state, setup = sandbox_dir(self.loaded.project.target_path), sandbox_setup(self.loaded.project.folder)
@@ -116,6 +122,11 @@ class Work:
             sync.name: Redactor(secrets, _names(sync), show_values=show_values) for sync in self.loaded.declared
         }
         return lambda sync, text: redactors[sync.name](text)
+
+    def mask(self, *, show_values: bool = False) -> Callable[[str, str], str]:
+        """The same for a sync of a name."""
+        syncs, redact = {sync.name: sync for sync in self.loaded.declared}, self.redact(show_values=show_values)
+        return lambda name, text: redact(syncs[name], text)
 
     def _secrets(self) -> list[str]:
         return [*environment_secrets(), *_secrets(self.loaded)]

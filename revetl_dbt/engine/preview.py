@@ -83,6 +83,15 @@ class Preview:
         return self.count(*ORDER)
 
 
+def planned_for(ledger: Ledger, key: str) -> list[Example]:
+    """What a run would do to the row with this key (as text); none where there is nothing to do. Raises RevetlError."""
+    ledger.write_plan()
+    try:
+        return list(_examples(ledger, 1, key))
+    finally:
+        ledger.drop_plan()
+
+
 def preview(store: Store, link: Link, sync: Sync, journal_dir: Path, *, limit: int, full_refresh: bool) -> Preview:
     """The plan of a sync, with up to `limit` examples of each operation and reason. Raises RevetlError."""
     kind = link.destination.object_type(sync.spec.object)
@@ -151,13 +160,13 @@ def _digest(ledger: Ledger, plan: PlanSummary, rows: str) -> str:
     return hashlib.sha256(content.encode()).hexdigest()
 
 
-def _examples(ledger: Ledger, limit: int) -> Iterator[Example]:
+def _examples(ledger: Ledger, limit: int, key: str | None = None) -> Iterator[Example]:
     layout, adapter = ledger.layout, ledger.store.session.adapter_type
     first_key = 2 + layout.words
     first_field = first_key + len(layout.keys)
-    for row in ledger.sample(limit):
+    for row in ledger.sample(limit, key):
         flags = row[2:first_key]
-        key = {
+        keys = {
             column.label: _decoded(column, value, adapter)
             for column, value in zip(layout.keys, row[first_key:first_field], strict=True)
         }
@@ -167,7 +176,7 @@ def _examples(ledger: Ledger, limit: int) -> Iterator[Example]:
             for column, new, old in pairs
             if _concerns(row[0], row[1], column, flags)
         ]
-        yield Example(row[0], row[1], key, tuple(changes))
+        yield Example(row[0], row[1], keys, tuple(changes))
 
 
 def _concerns(op: str, reason: str | None, column: Column, flags: Sequence[int | None]) -> bool:

@@ -70,7 +70,13 @@ def baseline(store: Store, link: Link, sync: Sync) -> Baseline:
         lease.keep()
         ops = ("create", "update", *(("delete",) if sync.spec.mode.removes else ()))
         groups = [group for group in plan.groups if group.op in ops]
-        ledger.fold([Range(group.op, group.seq_from, group.seq_to) for group in groups], [], lease.run_id, replay=True)
+        ledger.fold(
+            [Range(group.op, group.seq_from, group.seq_to) for group in groups],
+            [],
+            lease.run_id,
+            replay=True,
+            sent=False,
+        )
         store.set_plan(sync.name, account.id, str(uuid.uuid4()))
         ledger.drop_plan()
         store.settle(sync.name, account.id)

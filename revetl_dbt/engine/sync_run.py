@@ -132,7 +132,7 @@ class SyncRun:
         """Take the rows that there are for sent: only what comes later is."""
         plan = ledger.write_plan()
         ranges = [Range(group.op, group.seq_from, group.seq_to) for group in plan.groups if group.op == "create"]
-        ledger.fold(ranges, [], self._run_id, replay=True)
+        ledger.fold(ranges, [], self._run_id, replay=True, sent=False)
         self._store.set_plan(self._sync.name, ledger.account, str(uuid.uuid4()))
         ledger.drop_plan()
         plan = replace(plan, groups=tuple(group for group in plan.groups if group.op != "create"))

@@ -120,6 +120,9 @@ class SyncSpec(BaseModel):
     )
     guards: Guards = Field(default_factory=Guards, description="Limits on the plan")
     rejected: Rejected = Field(default_factory=Rejected, description="How long a rejected row comes back")
+    history: Literal["refused", "all"] = Field(
+        "refused", description="Rows that the history keeps: those that were refused, or every change with its values"
+    )
     renamed_from: str | None = Field(None, description="The sync's former name: its ledger is carried over")
     enabled: bool = Field(True, description="False pauses the sync")
     allow_pii: tuple[str, ...] = Field((), description="Columns marked as personal data that this sync may send")

@@ -175,16 +175,24 @@ class Ledger:
             if rows:
                 yield rows
 
-    def sample(self, limit_each: int) -> list[tuple[Any, ...]]:
+    def sample(self, limit_each: int, key: str | None = None) -> list[tuple[Any, ...]]:
         """Up to `limit_each` plan rows of each operation and reason: (op, reason, changed flags..., keys..., (new,
-        old) of each field...)."""
-        rows = self.store.query(self._sql("revetl_plan_sample", limit_each=limit_each))
+        old) of each field...); with `key`, only those whose key is that text."""
+        rows = self.store.query(self._sql("revetl_plan_sample", limit_each=limit_each, key=key))
         return [row[:-1] for row in rows]
 
-    def fold(self, ranges: Sequence[Range], results: Sequence[Result], run_id: str, *, replay: bool = False) -> None:
+    def fold(
+        self,
+        ranges: Sequence[Range],
+        results: Sequence[Result],
+        run_id: str,
+        *,
+        replay: bool = False,
+        sent: bool = True,
+    ) -> None:
         """Record what became of plan rows: those in `ranges` without another result were accepted.
 
-        Doing it again, with `replay`, changes nothing.
+        Doing it again, with `replay`, changes nothing. What was not `sent` is no change at the destination.
         """
         if not ranges:
             return
@@ -193,20 +201,36 @@ class Ledger:
         fresh = not replay and all(r.op == "create" for r in ranges)
         results_table = str(self._macro("revetl_create_results"))
         statements = [results_table, f"delete from {self.layout.tables.results}", *self._load(results)]
+        if sent and self.layout.sync.spec.history == "all":
+            statements.append(
+                self._sql("revetl_record_changes", ranges=plain, run_id=run_id, **self._history("changes"))
+            )
         doubt = any(result.status == "unsure" for result in results)
         statements += self._macro(
             "revetl_fold", ranges=plain, run_id=run_id, fresh=fresh, clean=self._clean, doubt=doubt, replay=replay
         )
         if any(result.status != "accepted" for result in results):
-            statements += self._macro(
-                "revetl_outcomes",
-                ranges=plain,
-                run_id=run_id,
-                sync=self.layout.sync.name,
-                account=self.account,
-                relation=self.store.tables["revetl_outcomes"],
-            )
+            statements += self._macro("revetl_outcomes", ranges=plain, run_id=run_id, **self._history("outcomes"))
         self.store.execute(statements)
+
+    def entry(self, key: str) -> tuple[Any, ...] | None:
+        """(fields as text..., standing, destination id, run, when) of the ledger's row with this key as text."""
+        columns = ("_standing", "_destination_id", "_run_id", "_accepted_at")
+        return self._row_of(self.layout.tables.ledger, key, columns)
+
+    def refusal(self, key: str) -> tuple[Any, ...] | None:
+        """(fields as text..., operation, attempts, status, code, message, run, when) of the refused row with this key
+        as text."""
+        columns = ("_op", "_attempts", "_status", "_code", "_message", "_run_id", "_rejected_at")
+        return self._row_of(self.layout.tables.rejected, key, columns)
+
+    def _row_of(self, relation: str, key: str, columns: Sequence[str]) -> tuple[Any, ...] | None:
+        sql = self._sql("revetl_row_of_key", relation=relation, key=key, columns=[f"l.{name}" for name in columns])
+        return next(iter(self.store.query(sql)), None)
+
+    def _history(self, table: str) -> dict[str, str]:
+        relation = self.store.tables[f"revetl_{table}"]
+        return {"sync": self.layout.sync.name, "account": self.account, "relation": relation}
 
     def numbers(self, batch: Range) -> list[int]:
         """The numbers of the plan rows in a range."""

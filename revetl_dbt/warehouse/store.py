@@ -22,7 +22,15 @@ T = TypeVar("T")
 
 LEASE_SECONDS = 120
 LEASE_PAUSES = (0.05, 0.1, 0.2)
-SHARED_TABLES = ("revetl_syncs", "revetl_accounts", "revetl_runs", "revetl_outcomes", "revetl_leases", "revetl_format")
+SHARED_TABLES = (
+    "revetl_syncs",
+    "revetl_accounts",
+    "revetl_runs",
+    "revetl_outcomes",
+    "revetl_changes",
+    "revetl_leases",
+    "revetl_format",
+)
 MEMORY_MB = 48  # what DuckDB is given to begin with; more where a statement does not get by with it
 LOCK_WAIT_SECONDS = 30.0
 
