@@ -6,6 +6,8 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -43,38 +45,67 @@ COLUMNS = (
 )
 
 
+CONTACT = {
+    "email": ("Email", None),
+    "first_name": ("FirstName", None),
+    "last_name": ("LastName", None),
+    "seats": ("Seats__c", {"type": "int"}),
+    "mrr": ("Mrr__c", {"type": "currency"}),
+    "active": ("Active__c", {"type": "boolean"}),
+    "last_seen": ("Last_Seen__c", {"type": "datetime"}),
+    "signed_up": ("Signed_Up__c", {"type": "date"}),
+    "note": ("Note__c", {"type": "string", "length": 80}),
+    "score": ("Score__c", {"type": "double"}),
+    "plan": ("Plan__c", {"type": "string", "length": 20}),
+}
+"""The field of a Salesforce contact for each column, and what it is like where Salesforce does not have it itself."""
+
+
 class Project:
-    """A generated project in `folder`."""
+    """A generated project in `folder`, with a sync to the sink at `url`; without one to the local Salesforce."""
 
     def __init__(
-        self, folder: Path, url: str, *, workers: int = 2, batch: int = 1000, columns: int = 12, results: bool = False
+        self,
+        folder: Path,
+        url: str | None,
+        *,
+        workers: int = 2,
+        batch: int = 1000,
+        columns: int = 12,
+        results: bool = False,
     ) -> None:
         self.folder = folder
         self.database = folder / "bench.duckdb"
         (folder / "models").mkdir(parents=True, exist_ok=True)
         (folder / "models" / "users.sql").write_text(MODEL)
-        operation: dict[str, Any] = {"path": "/users", "body": "array", "batch_size": batch}
-        if results:
-            operation["response"] = {"results": "results", "error": "error"}
-        sink = {
-            "type": "http",
-            "base_url": url,
-            "concurrency": workers,
-            "objects": {"users": {"operations": {"upsert": operation}}},
-        }
-        sync = {
-            "destination": "sink",
-            "object": "users",
-            "key": "user_id",
-            "match": {"user_id": "user_id"},
-            "fields": {column: column for column in COLUMNS[: columns - 1]},
-        }
+        sink, sync = self._to_contacts() if url is None else _to_sink(url, workers, batch, columns, results)
         model = {"name": "users", "config": {"meta": {"revetl": {"users_to_sink": sync}}}}
         self._write("models/users.yml", {"models": [model]})
         self._write("dbt_project.yml", {"name": "bench", "version": "1.0.0", "profile": "bench"})
         output = {"type": "duckdb", "path": str(self.database), "threads": 2}
         self._write("profiles.yml", {"bench": {"target": "dev", "outputs": {"dev": output}}})
         self._write("destinations.yml", {"sink": {"outputs": {"dev": sink}}})
+
+    def _to_contacts(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        own = [{"name": name, **more} for name, more in CONTACT.values() if more is not None]
+        key = {"name": "User_Id__c", "type": "string", "length": 20, "externalId": True, "unique": True}
+        (self.folder / "sandbox").mkdir(exist_ok=True)
+        self._write("sandbox/salesforce.yml", {"fields": {"Contact": [key, *own]}})
+        fields = {name: column for column, (name, _) in CONTACT.items()}
+        return {"type": "salesforce", "sandbox": True}, {**_sync("Contact", "User_Id__c"), "fields": fields}
+
+    @contextmanager
+    def sandbox(self) -> Iterator[None]:
+        """The local Salesforce, in a process of its own."""
+        command = [sys.executable, "-m", "revetl_dbt", "sandbox"]
+        process = subprocess.Popen(command, cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        try:
+            assert process.stdout is not None
+            process.stdout.readline()
+            yield
+        finally:
+            process.terminate()
+            process.wait()
 
     def build(self, rows: int, shift: int = 0) -> None:
         """`dbt build` with so many rows; another `shift` changes one row in a hundred."""
@@ -96,6 +127,23 @@ class Project:
 
     def _command(self, module: str, *arguments: str) -> None:
         subprocess.run([sys.executable, "-m", module, *arguments], cwd=self.folder, check=True)
+
+
+def _to_sink(url: str, workers: int, batch: int, columns: int, results: bool) -> tuple[dict[str, Any], dict[str, Any]]:
+    operation: dict[str, Any] = {"path": "/users", "body": "array", "batch_size": batch}
+    if results:
+        operation["response"] = {"results": "results", "error": "error"}
+    sink = {
+        "type": "http",
+        "base_url": url,
+        "concurrency": workers,
+        "objects": {"users": {"operations": {"upsert": operation}}},
+    }
+    return sink, {**_sync("users", "user_id"), "fields": {column: column for column in COLUMNS[: columns - 1]}}
+
+
+def _sync(object_name: str, match: str) -> dict[str, Any]:
+    return {"destination": "sink", "object": object_name, "key": "user_id", "match": {match: "user_id"}}
 
 
 class Measured:

@@ -98,7 +98,7 @@ class SalesforceConfig(DestinationConfig):
     api_version: str = Field("67.0", pattern=r"^\d{2,3}\.0$", description="Version in the paths")
     organization_id: str | None = Field(None, description="Refuse to run when the credentials open another org")
     bulk_above: int = Field(2000, ge=0, description="Use Bulk API 2.0 for plans with more changes than this")
-    bulk_records: int = Field(20_000, ge=1, le=1_000_000, description="Records in one bulk job, at most")
+    bulk_records: int = Field(10_000, ge=1, le=1_000_000, description="Records in one bulk job, at most")
     leave_requests: int | None = Field(
         None, ge=0, description="Stop when the org has no more API requests left in its 24 hours than this"
     )
@@ -646,27 +646,31 @@ class _Part:
 
     # -- as a file -----------------------------------------------------------------------------------
 
-    def row(self, change: Change) -> dict[str, str]:
-        """The cells of a record, by column. A cell that is missing leaves its field alone."""
-        row = {} if self.action in ("insert", "upsert") else {RECORD_ID: self.ids[change.seq]}
+    def cells(self, change: Change) -> Iterator[tuple[str, Any]]:
+        """The values of a record by column. A column that is missing leaves its field alone."""
+        if self.action not in ("insert", "upsert"):
+            yield RECORD_ID, self.ids[change.seq]
         if self.action in ("delete", "hardDelete"):
-            return row
+            return
         for name, value in self.values(change):
             if isinstance(value, Reference):
                 relation, several = self.relation(name)
                 kind = f"{value.object}:" if several else ""
-                row[f"{kind}{relation}.{value.match}"] = _cell(value.value)
+                yield f"{kind}{relation}.{value.match}", value.value
             else:
-                row[name] = _cell(value)
-        return row
+                yield name, value
 
     def file(self) -> bytes:
         """All records as CSV; empty when there is none that can be said in CSV."""
-        rows = [self.row(change) for change in self.sayable()]
-        columns = list(dict.fromkeys(name for row in rows for name in row))
-        lines = [",".join(map(_quoted, columns))]
-        lines += [",".join(_quoted(row.get(name, "")) for name in columns) for row in rows]
-        return ("\n".join(lines) + "\n").encode() if rows else b""
+        changes = self.sayable()
+        columns = list(dict.fromkeys(name for change in changes for name, _ in self.cells(change)))
+        file = io.BytesIO()
+        for line in [columns] if changes else []:
+            file.write(_line(line))
+        for change in changes:
+            row = {name: _cell(value) for name, value in self.cells(change)}
+            file.write(_line([row.get(name, "") for name in columns]))
+        return file.getvalue()
 
     def sayable(self) -> list[Change]:
         return [change for change in self.changes if _sayable(change)]
@@ -684,7 +688,7 @@ class _Part:
         keys: dict[tuple[str, ...], list[Change]] = {}
         names = self.key_columns()
         for change in self.sayable():
-            row = self.row(change)
+            row = {name: _cell(value) for name, value in self.cells(change) if not names or name in names}
             keys.setdefault(_row_key(row, names or tuple(sorted(row))), []).append(change)
         return keys
 
@@ -761,7 +765,7 @@ def _rows(response: requests.Response) -> Iterator[Mapping[str, str]]:
     kind = response.headers.get("Content-Type", "")
     if response.content and "csv" not in kind:
         raise UnknownOutcomeError(f"{response.status_code} with a body that is not CSV ({kind})", code="results")
-    text = io.StringIO(response.content.decode("utf-8", "replace"), newline="")
+    text = io.TextIOWrapper(io.BytesIO(response.content), "utf-8", "replace", newline="")
     try:
         yield from csv.DictReader(text, restval="")
     except csv.Error as error:
@@ -820,6 +824,10 @@ def _cell(value: Any) -> str:
     if isinstance(value, float):
         value = Decimal(repr(value))
     return format(value, "f") if isinstance(value, Decimal) else to_json(value).decode()
+
+
+def _line(cells: Iterable[str]) -> bytes:
+    return (",".join(map(_quoted, cells)) + "\n").encode()
 
 
 def _quoted(cell: str) -> str:

@@ -335,8 +335,7 @@ def _array(values: Iterable[str]) -> str:
     return json.dumps(list(values))
 
 
-def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)
+_json = json.JSONEncoder(ensure_ascii=False).encode
 
 
 def as_json(entry: LoggedRequest) -> Mapping[str, Any]:

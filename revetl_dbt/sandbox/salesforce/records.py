@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -89,12 +89,14 @@ class Records:
                     self._match(row, by, index, seen)
             known = self.read(kind, [row.id for row in rows if row.id and row.error is None], deleted=True)
             for item in fields.values():
-                if item.unique:
+                if item.indexed and item.name != "Id":
                     index.prefetch(item, [row.values.get(item.name) for row in rows])
             changes: list[Change] = []
+            new = sum(row.id is None and row.error is None for row in rows)
+            numbers = iter(range(first := self.store.next_number(f"salesforce:{kind.prefix}", new, 1), first + new))
             for row in rows:
                 try:
-                    self._apply(kind, fields, row, mode, known, index, changes, manner)
+                    self._apply(kind, fields, row, mode, known, index, changes, manner, numbers)
                 except RowError as error:
                     row.error = error
             index.save()
@@ -171,6 +173,7 @@ class Records:
         index: Index,
         changes: list[Change],
         manner: Manner,
+        numbers: Iterator[int],
     ) -> None:
         if row.error is not None:
             return
@@ -183,8 +186,7 @@ class Records:
         self._check_duplicates(kind, fields, values, record, index, manner)
         now = self.store.now()
         if record is None:
-            number = self.store.next_number(f"salesforce:{kind.prefix}", 1, 1)
-            record, row.created = Record(record_id(kind.prefix, number), {}, now, now), True
+            record, row.created = Record(record_id(kind.prefix, next(numbers)), {}, now, now), True
             extra = {name: value for name, value in values.items() if name not in row.values and value is not False}
             if extra:
                 changes.append(
