@@ -5,11 +5,12 @@ tags, custom objects, job statuses, OAuth tokens for grant types, rate limits) a
 
 - one record is written at once, or up to 100 in a background job that answers by position and is known for a day; an
 account may have 30 jobs; - bulk imports of users are off until Zendesk's support enables them: 403, and users are
-written one by one; - there is no bulk upsert of organizations: they are looked up, then created and updated by two
-jobs; - one user may be updated five times a minute, refused with 429 and plain text; - null clears; dates are days,
-and there are no fields for moments; - `tags` replaces all tags of a record, a tag can also be added and removed by
-itself; - a ticket that is created again with the same `Idempotency-Key` within two hours is the same ticket; - API
-tokens stop working on 2027-04-30, in favour of OAuth's client credentials.
+written one by one; - there is no bulk upsert of organizations, and none by name: they are looked up, then created and
+updated; - tickets are deleted first, and a job that tells of all together erases them; - one user may be updated five
+times a minute, refused with 429 and plain text; - null clears; dates are days, and there are no fields for moments; -
+`tags` replaces all tags of a record, a tag can also be added and removed by itself; - a ticket that is created again
+with the same `Idempotency-Key` within two hours is the same ticket; - API tokens stop working on 2027-04-30, in favour
+of OAuth's client credentials.
 """
 
 from __future__ import annotations
@@ -180,24 +181,27 @@ _UNSUPPORTED: Mapping[Operation, str] = {
     Operation.CREATE: "Memberships and tags are there or not: use `upsert`",
     Operation.APPEND: "Of what Zendesk keeps only tickets are events: use `upsert`, or `append` tickets",
     Operation.ARCHIVE: "Zendesk has no archive: use `delete`, or map a field that says so, such as `suspended`",
-    Operation.ERASE: "Zendesk erases users only: use `delete`, which agents can undo for tickets, for 30 days",
+    Operation.ERASE: "Zendesk erases users and tickets only: use `delete`",
 }
 _REPEATABLE = frozenset({Operation.UPSERT, Operation.UPDATE, Operation.DELETE, Operation.ERASE})
 _WRITING = (Operation.UPSERT, Operation.UPDATE, Operation.CREATE, Operation.DELETE)
 _IN_JOBS: Mapping[str, Sequence[Operation]] = {"tickets": (Operation.UPDATE, Operation.DELETE)}
 
 
+_ALSO_UNIQUE: Mapping[str, Sequence[str]] = {"users": ("email",), "organizations": ("name",)}
+
+
 def _records(name: str, bulk_from: int) -> ObjectType:
-    more = {"users": (Operation.ERASE,), "tickets": (Operation.APPEND,)}.get(name, ())
+    more = {"users": (Operation.ERASE,), "tickets": (Operation.APPEND, Operation.ERASE)}.get(name, ())
     operations = (*_WRITING, *more)
     jobs = dict.fromkeys(_IN_JOBS.get(name, _WRITING), Bulk(Limits(BATCH), bulk_from))
     if name == "tickets":
-        jobs[Operation.CREATE] = Bulk(Limits(BATCH), TICKET_BULK_FROM)
+        jobs |= {Operation.CREATE: Bulk(Limits(BATCH), TICKET_BULK_FROM), Operation.ERASE: Bulk(Limits(BATCH))}
     return ObjectType(
         name=name,
         operations=dict.fromkeys(operations, _ONE),
         idempotent=_REPEATABLE & set(operations),
-        match_fields=("external_id", "email", "id") if name == "users" else ("external_id", "id"),
+        match_fields=("external_id", *_ALSO_UNIQUE.get(name, ()), "id"),
         match_ignores_case=name in _KINDS,
         reads=True,
         described=True,
@@ -398,7 +402,7 @@ class Zendesk(HttpDestination):
         own = _OWN.fullmatch(object_name) is not None
         form, fold = (_OWN_ID, str) if own else (_ID, _folded)
         ids = {seq: str(found) for seq, found in known.items() if found and form.fullmatch(str(found))}
-        for name in ("external_id", "email"):
+        for name in ("external_id", *_ALSO_UNIQUE.get(object_name, ())):
             asked: dict[str, list[int]] = {}
             for change in changes:
                 if change.match.get(name) and not known[change.seq]:
@@ -428,6 +432,8 @@ class Zendesk(HttpDestination):
             return self._upsert(batch, kind, change)
         if batch.operation in (Operation.CREATE, Operation.APPEND):
             return self._create(batch, kind, change)
+        if batch.operation is Operation.ERASE and kind.name == "tickets":
+            raise FatalError("Zendesk erases tickets in background jobs only")
         record = self._ids(kind.name, [change]).get(change.seq)
         if record is None:
             return _missing(change)
@@ -453,6 +459,8 @@ class Zendesk(HttpDestination):
         name, value = _matched(change)
         if kind.name == "tickets":
             return self._upsert_ticket(batch, kind, change)
+        if name == "name":
+            return self._upsert_by_name(batch, kind, change)
         body = {kind.one: self._body(kind, change)}
         if kind.own:
             response = self.send("PATCH", kind.path, json=body, params={name: value})
@@ -461,6 +469,14 @@ class Zendesk(HttpDestination):
         # Of users and organizations it says whether they are new; here 404 means that there is no such object.
         outcome = self._changed(change, response, kind.one, Status.ACCEPTED)
         return outcome._replace(status=Status.UPDATED) if response.status_code == 200 and not kind.own else outcome
+
+    def _upsert_by_name(self, batch: Batch, kind: _Kind, change: Change) -> Outcome:
+        """An organization, whose name no request that may also create takes as a match."""
+        record = self._ids(kind.name, [change]).get(change.seq)
+        outcome = self._update(kind, record, change) if record else self._create(batch, kind, change)
+        # Created by another request after this one had looked: it is found next time.
+        taken = record is None and outcome.status is Status.REJECTED and _is_taken("name", outcome.message or "")
+        return outcome._replace(status=Status.RETRY) if taken else outcome
 
     def _upsert_ticket(self, batch: Batch, kind: _Kind, change: Change) -> Outcome:
         name, value = _matched(change)
@@ -639,6 +655,8 @@ class Zendesk(HttpDestination):
         everything = list(range(len(changes)))
         if operation is Operation.CREATE or (operation is Operation.UPSERT and kind.name != "organizations"):
             return [self._creating(kind, operation, changes, everything)], []
+        if operation is Operation.ERASE:
+            return self._erasing(kind, changes)
         ids = self._ids(kind.name, [c._replace(id=None) for c in changes] if operation is Operation.UPSERT else changes)
         first: dict[str, int] = {}
         for n in everything:
@@ -649,6 +667,28 @@ class Zendesk(HttpDestination):
         if operation is Operation.UPSERT and others:
             return [self._creating(kind, Operation.CREATE, changes, others), *calls], []
         return calls, others
+
+    def _erasing(self, kind: _Kind, changes: Sequence[Change]) -> tuple[list[_Call], list[int]]:
+        """Tickets are deleted one by one, which tells those that were there; jobs then erase them, and those that were
+        deleted before."""
+        ids = self._ids(kind.name, changes)
+        deleted: dict[str, int] = {}
+        gone: dict[str, int] = {}
+        for n, change in enumerate(changes):
+            record = ids.get(change.seq)
+            if record is None or record in deleted:
+                continue
+            response = self.send("DELETE", f"{kind.path}/{record}")
+            if not _accepted(response) and response.status_code != 404:
+                raise self.error(response)
+            (deleted if _accepted(response) else gone)[record] = n
+        path = f"/api/v2/deleted_{kind.many}/destroy_many"
+        calls = [
+            _Call("DELETE", path, list(some.values()), params={"ids": ",".join(some)})
+            for some in (deleted, gone)
+            if some
+        ]
+        return calls, [n for n in range(len(changes)) if n not in set(deleted.values())]
 
     def _creating(self, kind: _Kind, operation: Operation, changes: Sequence[Change], positions: list[int]) -> _Call:
         upsert = operation is Operation.UPSERT
@@ -687,7 +727,8 @@ class Zendesk(HttpDestination):
                 return rows
             outcomes.update(_Results(batch).outcomes(rows, positions))
         for n in told.missing:
-            outcomes[n] = _missing(batch.changes[n], *([_NO_PAIR] if batch.object == _MEMBERSHIPS else []))
+            if n not in outcomes or outcomes[n].status is not Status.DELETED:  # a deleted ticket may still be erased
+                outcomes[n] = _missing(batch.changes[n], *([_NO_PAIR] if batch.object == _MEMBERSHIPS else []))
         listed = [
             outcomes.get(n)
             or Outcome(change.seq, Status.RETRY, change.id, "not_begun", "Zendesk began no job for this")
@@ -695,7 +736,7 @@ class Zendesk(HttpDestination):
         ]
         return self._released(batch, listed)
 
-    def _job_rows(self, name: str) -> Sequence[Any] | str | Pending:
+    def _job_rows(self, name: str) -> _Rows | Pending:
         """The results of a job, in words why there are none, or how long to wait for them."""
         response = self.send("GET", f"/api/v2/job_statuses/{quote(name, safe='')}")
         if response.status_code == 404:
@@ -709,7 +750,11 @@ class Zendesk(HttpDestination):
         if status["status"] in ("queued", "working"):
             return Pending(self.config.job_seconds)
         rows = status.get("results")
-        return rows if isinstance(rows, list) and rows else str(status.get("message") or f"the job {status['status']}")
+        return (
+            rows
+            if isinstance(rows, (list, dict)) and rows
+            else str(status.get("message") or f"the job {status['status']}")
+        )
 
     def _one_by_one(self, first: Outcome | None = None) -> _Job:
         name = str(uuid.uuid4())
@@ -904,9 +949,11 @@ class _Results:
 
     batch: Batch
 
-    def outcomes(self, rows: Sequence[Any] | str, positions: Sequence[int]) -> dict[int, Outcome]:
+    def outcomes(self, rows: _Rows, positions: Sequence[int]) -> dict[int, Outcome]:
         if isinstance(rows, str):
             return {n: self._lost(self.batch.changes[n], rows) for n in positions}
+        if isinstance(rows, Mapping):
+            return {n: self._together(self.batch.changes[n], rows) for n in positions}
         owned: dict[int, Mapping[str, Any]] = {}
         for n, row in enumerate(rows):
             index = row.get("index", n) if isinstance(row, Mapping) else None
@@ -917,6 +964,15 @@ class _Results:
             n: self._outcome(self.batch.changes[n], owned[n]) if n in owned else self._lost(self.batch.changes[n], lost)
             for n in positions
         }
+
+    def _together(self, change: Change, result: Mapping[str, Any]) -> Outcome:
+        """Erasing tickets: "the result is an object that will only specify whether all" went well."""
+        if self.batch.operation is not Operation.ERASE:
+            return self._lost(change, "Zendesk's job does not tell its records apart")
+        if result.get("success") is True:
+            return Outcome(change.seq, Status.DELETED, change.id)
+        text = _words(result.get("errors")) or "Zendesk did not erase all tickets of the job"
+        return Outcome(change.seq, Status.RETRY, change.id, "not_erased", text)
 
     def _lost(self, change: Change, text: str) -> Outcome:
         return Outcome(change.seq, Status.UNKNOWN, change.id, "job", text)
@@ -929,26 +985,29 @@ class _Results:
             return Outcome(change.seq, _DONE.get(status) or _EXPECTED[self.batch.operation], record)
         message = _words(row.get("details")) or _words(row.get("errors")) or _words(row.get("description"))
         code = error if isinstance(error, str) else None
-        status_ = self._refusal(code or "", message or _words(error) or "")
+        status_ = self._refusal(change, code or "", message or _words(error) or "")
         return Outcome(
             change.seq, status_, record or change.id, code, message or _words(error) or "refused without a reason"
         )
 
-    def _refusal(self, code: str, message: str) -> Status:
+    def _refusal(self, change: Change, code: str, message: str) -> Status:
         operation = self.batch.operation
         if operation in (Operation.UPDATE, Operation.DELETE) and "NotFound" in code:
             return Status.MISSING
         if _PASSING.search(message) or code in _PASSING_CODES:
             return Status.RETRY
-        taken = operation is Operation.UPSERT and _TAKEN.search(message) is not None
-        if taken and self.batch.object == _MEMBERSHIPS:
+        if operation is not Operation.UPSERT:
+            return Status.REJECTED
+        if self.batch.object == _MEMBERSHIPS and _TAKEN.search(message):
             return Status.UNCHANGED
         # Created by another batch after this one had looked: it is found next time.
-        if taken and self.batch.object == "organizations" and message.lower().startswith("external"):
+        if self.batch.object == "organizations" and _is_taken(next(iter(change.match), ""), message):
             return Status.RETRY
         return Status.REJECTED
 
 
+_Rows = Sequence[Any] | Mapping[str, Any] | str
+"""What a job came to: its rows, one result for all of them, or in words why there is none."""
 _UNWRITTEN = (Status.MISSING, Status.REJECTED, Status.RETRY)
 _DONE = {"created": Status.CREATED, "updated": Status.UPDATED, "deleted": Status.DELETED}
 _EXPECTED = {
@@ -960,6 +1019,11 @@ _EXPECTED = {
 _TAKEN = re.compile(r"\b(taken|already)\b")
 _PASSING_CODES = frozenset({"Conflict", "DatabaseConflict", "TooManyRequests", "InternalServerError", "Timeout"})
 _PASSING = re.compile(r"\b(timed? ?out|deadlock|lock wait|exceeded the rate limit|try again later)\b", re.IGNORECASE)
+
+
+def _is_taken(field: str, message: str) -> bool:
+    """Whether a record is refused because another one has its value of `field`, `external_id` or `name`."""
+    return message.lower().startswith(field.removesuffix("_id")) and _TAKEN.search(message) is not None
 
 
 def _accepted(response: requests.Response) -> bool:
@@ -1101,7 +1165,7 @@ _STANDARD: Mapping[str, Sequence[FieldInfo]] = {
     ],
     "organizations": [
         *_UNIQUE_ID,
-        FieldInfo("name", "text", required=True),
+        FieldInfo("name", "text", required=True, unique=True),
         *_named("text", "details", "notes"),
         *_named("integer", "group_id"),
         *_named("checkbox", "shared_comments", "shared_tickets"),

@@ -404,6 +404,29 @@ class TestOrganizations:
         outcome = desk.write("organizations", "upsert", taken)[1]
         assert (outcome.status, outcome.message) == (Status.REJECTED, "Name: company acme has already been taken")
 
+    def test_by_name(self, desk: Desk) -> None:
+        known = desk.organization("acme")
+        change = Change(1, (1,), {"name": "company ACME"}, {"notes": "VIP"})
+        desk.sent()
+        assert desk.write("organizations", "upsert", change)[1] == Outcome(1, Status.UPDATED, known)
+        assert desk.sent() == [("GET", "/organizations/search"), ("PUT", f"/organizations/{known}")]
+        assert desk.held("organizations", known)["notes"] == "VIP"
+        made = desk.write("organizations", "upsert", change._replace(match={"name": "Beta"}))[1]
+        assert (made.status, desk.held("organizations", made.id)["name"]) == (Status.CREATED, "Beta")
+        many = [
+            Change(n, (n,), {"name": name}, {"notes": "new"}) for n, name in enumerate(("beta", "Company Acme", "C"))
+        ]
+        outcomes = desk.job("organizations", "upsert", *many)
+        assert [outcome.id for outcome in outcomes.values()][:2] == [made.id, known]
+        assert [outcome.status for outcome in outcomes.values()] == [Status.UPDATED, Status.UPDATED, Status.CREATED]
+
+    def test_a_name_that_was_given_in_the_meantime_is_found_next_time(self, stub: Stub, stubbed: Zendesk) -> None:
+        taken = {"name": [{"description": "Name: Beta has already been taken"}]}
+        stub.answer(Answer(200, {"organizations": []}), Answer(422, {"error": "RecordInvalid", "details": taken}))
+        change = Change(1, (1,), {"name": "Beta"}, {})
+        (outcome,) = stubbed.write(batch("organizations", "upsert", change))
+        assert outcome.status is Status.RETRY
+
     def test_there_is_no_bulk_upsert(self, desk: Desk) -> None:
         desk.organization("a")
         desk.sent()
@@ -602,6 +625,31 @@ class TestTickets:
         assert desk.held("tickets", created[2].id)["priority"] == "low"
         assert {o.status for o in desk.job("tickets", "delete", *changed).values()} == {Status.DELETED}
         assert desk.write("tickets", "delete", changed[0])[0].status is Status.MISSING
+
+    def test_erased_for_good(self, desk: Desk) -> None:
+        opened = [Change(n, (n,), {"external_id": f"t{n}"}, self.FIELDS) for n in range(3)]
+        created = desk.job("tickets", "create", *opened)
+        known = [change._replace(id=created[change.seq].id) for change in opened]
+        desk.write("tickets", "delete", known[0])  # which agents could still restore
+        nobody = Change(9, (9,), {"external_id": "t9"}, {})
+        desk.sent()
+        outcomes = desk.job("tickets", "erase", *known, nobody, known[1]._replace(seq=10, id="99"))
+        assert [outcomes[n].status for n in (0, 1, 2)] == [Status.MISSING, Status.DELETED, Status.DELETED]
+        assert [outcomes[n].status for n in (9, 10)] == [Status.MISSING] * 2
+        assert desk.sent()[-2:] == [("DELETE", "/deleted_tickets/destroy_many")] * 2
+        for change in known:
+            assert desk.held("tickets", change.id) == {"subject": "SCRUBBED", "erased": True}
+        assert desk.job("tickets", "erase", *known)[1].status is Status.MISSING
+        with pytest.raises(FatalError, match="in background jobs only"):
+            desk.write("tickets", "erase", known[0])
+
+    def test_tickets_that_were_not_erased_are_tried_again(self, stub: Stub, stubbed: Zendesk) -> None:
+        given = batch("tickets", "erase", Change(1, (1,), {"id": 7}, {}, "7"))
+        stub.answer(Answer(204), Answer(200, {"job_status": {"id": "V3-1", "status": "queued"}}))
+        job = begun(stubbed, given)
+        stub.answer(Answer(200, {"job_status": {"id": "V3-1", "status": "completed", "results": {"success": False}}}))
+        (outcome,) = stubbed.poll(given, job)  # type: ignore[misc]
+        assert (outcome.status, outcome.code) == (Status.RETRY, "not_erased")
 
     def test_nothing_is_known_of_a_creation_that_was_not_answered(self, desk: Desk) -> None:
         kind = desk.zendesk.object_type("tickets")

@@ -101,7 +101,7 @@ class Endpoints:
     def erase(self, request: Request) -> Response:
         """DELETE a deleted user for good."""
         request.records = 1
-        if not self._records.erase(request.params["id"]):
+        if not self._records.erase("users", request.params["id"]):
             raise not_found()
         record = self._account.store.read(VENDOR, "users", [request.params["id"]])[request.params["id"]]
         shown = rendered(self._account, STANDARD["users"], record)

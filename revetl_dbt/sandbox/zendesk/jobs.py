@@ -35,14 +35,28 @@ class Jobs:
 
     def start(self, kind: Kind, items: Sequence[Any], verb: str, act: Act) -> dict[str, Any]:
         """Begin a job that does `act` to each item; its status as the API shows it. ApiError when it cannot begin."""
+        self._check(items)
+        results = [self._row(kind, n, item, verb, act) for n, item in enumerate(items)]
+        return self._queued(results, len(items))
+
+    def start_for_all(self, items: Sequence[str], act: Callable[[str], bool]) -> dict[str, Any]:
+        """Begin a job whose result says only whether `act` went well for all items, as permanent deletion does."""
+        self._check(items)
+        done = [act(item) for item in items]  # each, whatever becomes of the others
+        return self._queued({"success": all(done)}, None)
+
+    def _check(self, items: Sequence[Any]) -> None:
         if len(items) > MOST:
             raise too_many_values()
-        running = [known for known in self._store.setting(_RUNNING) or [] if not self._is_done(known)]
-        if len(running) >= MOST_JOBS:
+        if len(self._running()) >= MOST_JOBS:
             raise too_many_jobs()
-        name = f"V3-{uuid.uuid4().hex}"
-        results = [self._row(kind, n, item, verb, act) for n, item in enumerate(items)]
-        job = {"at": self._now(), "asked": 0, "total": len(items), "results": results}
+
+    def _running(self) -> list[str]:
+        return [known for known in self._store.setting(_RUNNING) or [] if not self._is_done(known)]
+
+    def _queued(self, results: Any, total: int | None) -> dict[str, Any]:
+        name, running = f"V3-{uuid.uuid4().hex}", self._running()
+        job = {"at": self._now(), "asked": 0, "total": total, "results": results}
         self._store.set_setting(_JOB + name, job)
         self._store.set_setting(_RUNNING, [*running, name])
         return {"job_status": self._status(name, job, "queued")}
@@ -84,7 +98,7 @@ class Jobs:
             "id": name,
             "url": self._url(f"job_statuses/{name}"),
             "total": total,
-            "progress": total if done else None if status == "queued" else total // 2,
+            "progress": total if done else None if status == "queued" or total is None else total // 2,
             "status": status,
             "message": "Completed" if done else None,
             "results": job["results"] if done else None,

@@ -29,6 +29,8 @@ class Bulk:
             router.add("POST", f"{base}/create_many", partial(self.many, self.creating, "Create", kind))
             router.add("PUT", f"{base}/update_many", partial(self.many, self.updating, "Update", kind))
             router.add("DELETE", f"{base}/destroy_many", partial(self.destroy_many, kind))
+        router.add("DELETE", f"{_API}/deleted_tickets/destroy_many", self.erase_many)
+        router.add("DELETE", f"{_API}/deleted_tickets/{{id}}", self.erase_one)
         upserting = partial(self.many, self.upserting, "CreateOrUpdate", STANDARD["users"])
         router.add("POST", f"{_API}/users/create_or_update_many", upserting)
         router.add("POST", f"{_API}/custom_objects/{{key}}/jobs", self._account.handler(self.custom_job))
@@ -80,6 +82,19 @@ class Bulk:
         """DELETE by `ids` or `external_ids`: a job."""
         field, values = asked(request)
         return self._job(kind, values, "Delete", partial(self.deleting, field, kind), request)
+
+    def erase_many(self, request: Request) -> Response:
+        """DELETE deleted tickets for good, by `ids`: a job."""
+        return self._erase(request, request.listed("ids"))
+
+    def erase_one(self, request: Request) -> Response:
+        """DELETE one deleted ticket for good: a job too."""
+        return self._erase(request, [request.params["id"]])
+
+    def _erase(self, request: Request, ids: Sequence[str]) -> Response:
+        request.records = len(ids)
+        with self._account.store.transaction():
+            return Response(data=self._jobs.start_for_all(ids, partial(self._records.erase, "tickets")))
 
     def custom_job(self, kind: Kind, request: Request) -> Response:
         """POST a job for a custom object's records."""

@@ -13,6 +13,7 @@ from revetl_dbt.sandbox.zendesk.fields import BLANK, CHOICES, DUPLICATE, INVALID
 from revetl_dbt.sandbox.zendesk.memberships import Memberships
 
 _UNIQUE = {"users": ("external_id",), "organizations": ("external_id", "name"), "tickets": ()}
+_SCRUBBED = {"users": {"name": "Permanently Deleted User"}, "tickets": {"subject": "SCRUBBED"}}
 _TAKEN = {
     "email": "Email: {value} is already being used by another user",
     "external_id": "External: {value} has already been taken",
@@ -82,13 +83,13 @@ class Records:
             if kind.name in ("users", "organizations"):
                 self.memberships.forget(kind.one, record.id)
 
-    def erase(self, user_id: str) -> bool:
-        """Permanently delete a deleted user; False when there is none."""
-        record = self.store.read(VENDOR, "users", [user_id]).get(user_id)
+    def erase(self, name: str, record_id: str) -> bool:
+        """Permanently delete a deleted user or ticket; False when there is none."""
+        record = self.store.read(VENDOR, name, [record_id]).get(record_id)
         if record is None or record.archived is None or record.properties.get("erased"):
             return False
-        record.properties = {"name": "Permanently Deleted User", "erased": True}
-        self.store.write(VENDOR, "users", [record], [])
+        record.properties = {**_SCRUBBED[name], "erased": True}
+        self.store.write(VENDOR, name, [record], [])
         return True
 
     def set_tags(self, kind: Kind, record: Record, tags: list[str]) -> list[str]:
