@@ -105,7 +105,7 @@ class IntercomConfig(DestinationConfig):
 
 # -- what there is -----------------------------------------------------------------------------------
 
-_TAG, _CUSTOM = "tags/", "custom_objects/"
+_TAG, _COMPANY_TAG, _CUSTOM = "tags/", "company_tags/", "custom_objects/"
 _ROLES = {"users": "user", "leads": "lead"}
 _MODELS = {"users": "contact", "leads": "contact", "companies": "company"}
 _ONE = Limits(1)
@@ -285,9 +285,12 @@ class Intercom(HttpDestination):
         ]
 
     def object_type(self, name: str) -> ObjectType | None:
-        """Those of `objects`; `tags/<name>` are the contacts that carry a tag, `custom_objects/<type>` instances."""
+        """Those of `objects`; `tags/<name>` and `company_tags/<name>` are the contacts and the companies that carry a
+        tag, `custom_objects/<type>` instances."""
         if name.startswith(_TAG) and name != _TAG:
             return _membership(name, ("external_id", "email", "id"))
+        if name.startswith(_COMPANY_TAG) and name != _COMPANY_TAG:
+            return _membership(name, ("company_id", "id"))
         if name.startswith(_CUSTOM) and name != _CUSTOM:
             return _custom_object(name)
         return super().object_type(name)
@@ -355,6 +358,10 @@ class Intercom(HttpDestination):
                 return self._submit_event(change)
             if object_name.startswith(_CUSTOM):
                 return self._write_instance(object_name.removeprefix(_CUSTOM), operation, change)
+            if change.fields:
+                raise FatalError(f"`{object_name}` has no fields: map the members in `match` only", code="fields")
+            if object_name.startswith(_COMPANY_TAG):
+                return self._tag_company(object_name.removeprefix(_COMPANY_TAG), operation, change)
             return self._write_membership(object_name, operation, change)
         except _Refused as refused:
             return Outcome(change.seq, refused.status, change.id, refused.code, refused.message)
@@ -504,8 +511,6 @@ class Intercom(HttpDestination):
     # memberships
 
     def _write_membership(self, object_name: str, operation: Operation, change: Change) -> Outcome:
-        if change.fields:
-            raise FatalError(f"`{object_name}` has no fields: map the members in `match` only", code="fields")
         if operation is Operation.DELETE:
             member = _split(change.id) if change.id is not None else self._members(object_name, change, Status.MISSING)
             return self._removed(change, "DELETE", "/contacts/{}/{}/{}".format(*map(_segment, member)))
@@ -532,9 +537,7 @@ class Intercom(HttpDestination):
         else:
             kind, other = "companies", self._kept("company", change, lambda: self._company_of(change)) or ""
         if contact is None or not other:
-            lacking = "contact" if contact is None else "company"
-            text = f"Intercom has no {lacking} with this row's value: sync those first"
-            raise _Refused(0, "lookup_missing", text, otherwise)
+            raise _lacking("contact" if contact is None else "company", otherwise)
         return contact, kind, other
 
     def _kept(self, kind: str, change: Change, find: Callable[[], str | None]) -> str | None:
@@ -558,6 +561,29 @@ class Intercom(HttpDestination):
         if key not in self._ids:
             self._ids[key] = _id(self._ask("POST", "/tags", json={"name": name}))
         return self._ids[key]
+
+    def _tag_company(self, name: str, operation: Operation, change: Change) -> Outcome:
+        """Companies get and lose tags by a request about the tag; one that there is not is created."""
+        if operation is Operation.DELETE:
+            known = change.id or self._company_of(change)
+            if known is None:
+                raise _lacking("company", Status.MISSING)
+            self._give_tag(name, known, untag=True)
+            return Outcome(change.seq, Status.DELETED, known)
+        known = self._company_of(change)
+        if known is None:
+            raise _lacking("company")
+        self._give_tag(name, known)
+        if change.id not in (None, known):
+            self._give_tag(name, str(change.id), untag=True)
+        return Outcome(change.seq, Status.ACCEPTED, known)
+
+    def _give_tag(self, name: str, company: str, **more: bool) -> None:
+        _id(
+            self._ask(
+                "POST", "/tags", json={"name": name, "companies": [{"id": company, **more}]}, absent=Status.MISSING
+            )
+        )
 
     # custom objects
 
@@ -842,6 +868,10 @@ def _split(identity: str) -> tuple[str, str, str]:
     if kind not in ("companies", "tags"):
         raise _Refused(404, "not_found", "no membership has this id", Status.MISSING)
     return contact, kind, other
+
+
+def _lacking(what: str, status: Status = Status.REJECTED) -> _Refused:
+    return _Refused(0, "lookup_missing", f"Intercom has no {what} with this row's value: sync those first", status)
 
 
 def _missing(change: Change) -> Outcome:

@@ -165,6 +165,7 @@ class TestObjects:
             ("events", Operation.UPSERT, "use `append`"),
             ("contact_companies", Operation.UPDATE, "`on_removed: delete`"),
             ("tags/VIP", Operation.ARCHIVE, "use `delete`"),
+            ("company_tags/VIP", Operation.ERASE, "use `delete`"),
             ("custom_objects/Order", Operation.CREATE, "use `upsert`"),
         ],
     )
@@ -177,7 +178,7 @@ class TestObjects:
         assert re.search(reason, item.unsupported[operation])
 
     def test_every_operation_is_either_supported_or_explained(self, intercom: Intercom, gate: OpenGate) -> None:
-        names = [*(item.name for item in intercom.objects()), "tags/VIP", "custom_objects/Order"]
+        names = [*(item.name for item in intercom.objects()), "tags/VIP", "company_tags/VIP", "custom_objects/Order"]
         for item in map(intercom.object_type, names):
             assert item is not None
             assert {*item.operations} | {*item.unsupported} == {*Operation}
@@ -185,7 +186,9 @@ class TestObjects:
         assert gate.requests == 0
 
     def test_names_that_there_are_not(self, intercom: Intercom) -> None:
-        assert [intercom.object_type(name) for name in ("contacts", "tags/", "custom_objects/", "tag")] == [None] * 4
+        assert [intercom.object_type(name) for name in ("contacts", "tags/", "company_tags/", "custom_objects/")] == [
+            None
+        ] * 4
 
     def test_leads_may_be_made_twice(self, intercom: Intercom) -> None:
         users, leads = intercom.object_type("users"), intercom.object_type("leads")
@@ -445,6 +448,32 @@ class TestMemberships:
         assert write(intercom, "tags/big fish", "delete", tagged).status is Status.DELETED
         assert held(sandbox, "contacts", ada.id)["$tags"] == []
         assert write(intercom, "tags/Big Fish", "delete", tagged._replace(id=outcome.id)).status is Status.MISSING
+
+    def test_tags_of_companies_come_and_go(self, sandbox: Sandbox, intercom: Intercom) -> None:
+        acme = write(intercom, "companies", "upsert", ACME)
+        beta = write(intercom, "companies", "upsert", ACME._replace(match={"company_id": "c2"}))
+        tagged = Change(1, (1,), {"company_id": "c1"}, {})
+        asked(sandbox)
+        outcome = write(intercom, "company_tags/Big Fish", "upsert", tagged)
+        assert outcome == Outcome(1, Status.ACCEPTED, acme.id)
+        assert asked(sandbox) == ["GET /companies", "POST /tags"]
+        (tag,) = held(sandbox, "companies", acme.id)["$tags"]
+        assert held(sandbox, "tags", tag) == {"name": "Big Fish"}
+        moved = tagged._replace(match={"company_id": "c2"}, id=acme.id)
+        assert write(intercom, "company_tags/big fish", "upsert", moved).id == beta.id
+        assert [held(sandbox, "companies", known)["$tags"] for known in (acme.id, beta.id)] == [[], [tag]]
+        assert write(intercom, "company_tags/Big Fish", "delete", moved._replace(id=beta.id)).status is Status.DELETED
+        assert held(sandbox, "companies", beta.id)["$tags"] == []
+
+    def test_a_company_that_is_not_there_carries_no_tag(self, intercom: Intercom) -> None:
+        nobody = Change(1, (1,), {"company_id": "c9"}, {})
+        refused = write(intercom, "company_tags/VIP", "upsert", nobody)
+        assert (refused.status, refused.code) == (Status.REJECTED, "lookup_missing")
+        for known in (None, "5f"):
+            gone = write(intercom, "company_tags/VIP", "delete", nobody._replace(id=known))
+            assert gone.status is Status.MISSING
+        with pytest.raises(FatalError, match="`company_tags/VIP` has no fields"):
+            write(intercom, "company_tags/VIP", "upsert", nobody._replace(fields={"name": "x"}))
 
     def test_an_id_of_something_else_is_no_membership(self, sandbox: Sandbox, intercom: Intercom) -> None:
         for identity in ("..:companies:..", "5f"):

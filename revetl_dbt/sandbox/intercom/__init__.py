@@ -59,7 +59,12 @@ class Intercom(Vendor):
         self._router = Router()
         self._router.add("GET", "/me", self._me)
         self._jobs.add_routes(self._router)
-        for part in (self._contacts, companies, Tags(self.workspace, self._contacts), Events(self.workspace)):
+        for part in (
+            self._contacts,
+            companies,
+            Tags(self.workspace, self._contacts, companies),
+            Events(self.workspace),
+        ):
             part.add_routes(self._router)
         self.workspace.attributes.add_routes(self._router)
         CustomObjects(self.workspace).add_routes(self._router)

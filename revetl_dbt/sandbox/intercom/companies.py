@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from revetl_dbt.sandbox.intercom.attributes import STANDARD, custom_values, kept
+from revetl_dbt.sandbox.intercom.attributes import STANDARD, VENDOR, custom_values, kept
 from revetl_dbt.sandbox.intercom.contacts import Contacts
 from revetl_dbt.sandbox.intercom.errors import ApiError, invalid, mismatch, no_company
 from revetl_dbt.sandbox.intercom.shapes import body_of, page_number
-from revetl_dbt.sandbox.intercom.workspace import COMPANIES, CONTACTS, Workspace
+from revetl_dbt.sandbox.intercom.workspace import COMPANIES, CONTACTS, TAGS, Workspace
 from revetl_dbt.sandbox.messages import Request, Response, Router
 from revetl_dbt.sandbox.store import Record
 
@@ -77,13 +77,11 @@ class Companies:
         if key is None and name is None:
             return Response(data=self._page(request))
         if key is not None:
-            matching = self.workspace.holders(COMPANIES, "company_id", key)
-        else:
-            matching = [record for record in self.workspace.live(COMPANIES) if record.properties.get("name") == name]
-        live = [record for record in matching if record.archived is None]
-        if not live:
+            return Response(data=self.shown(self.meant({"company_id": key})))
+        named = [record for record in self.workspace.live(COMPANIES) if record.properties.get("name") == name]
+        if not named:
             raise no_company()
-        return Response(data=self.shown(live[0]))
+        return Response(data=self.shown(named[0]))
 
     def _page(self, request: Request) -> dict[str, Any]:
         number, size = page_number(request, "page", 1), page_number(request, "per_page", 15)
@@ -122,6 +120,16 @@ class Companies:
         if record is None:
             raise no_company()
         return record
+
+    def meant(self, named: Mapping[str, Any]) -> Record:
+        """The company with this `id` or `company_id`; ApiError 404 when there is none."""
+        if named.get("id"):
+            return self.found(str(named["id"]))
+        holders = self.workspace.holders(COMPANIES, "company_id", str(named.get("company_id")))
+        live = [record for record in holders if record.archived is None]
+        if not live:
+            raise no_company()
+        return live[0]
 
     # -- contacts --------------------------------------------------------------------------------
 
@@ -180,6 +188,10 @@ class Companies:
                 raise ApiError(400, "bad_request", f"bad '{name}' parameter")
         return {**values, **custom_values(known, custom)}
 
+    def _tags_of(self, record: Record) -> list[dict[str, Any]]:
+        tags = self.workspace.store.read(VENDOR, TAGS, record.properties.get("$tags", ()))
+        return [{"type": "tag", "id": tag.id, "name": tag.properties["name"]} for tag in tags.values()]
+
     def shown(self, record: Record) -> dict[str, Any]:
         """A company as the API shows it."""
         values = record.properties
@@ -195,7 +207,7 @@ class Companies:
             "updated_at": record.updated // 1000,
             "session_count": 0,
             "user_count": values["$users"],
-            "tags": {"type": "tag.list", "tags": []},
+            "tags": {"type": "tag.list", "tags": self._tags_of(record)},
             "segments": {"type": "segment.list", "segments": []},
             "plan": {"type": "plan", "id": "1", "name": plan} if plan else {},
             "custom_attributes": {name: value for name, value in values.items() if name in custom},

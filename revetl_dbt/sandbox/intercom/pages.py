@@ -133,7 +133,7 @@ def _card(workspace: Workspace, kind: str, record: Record) -> Response:
     if kind == CONTACTS:
         cards += [_companies(workspace, record), _tags(workspace, record), _events(workspace, record)]
     if kind == COMPANIES:
-        cards.append(_people(workspace, record))
+        cards += [_people(workspace, record), _tags(workspace, record)]
     past = element(
         "section",
         element("h2", "History"),
@@ -198,7 +198,7 @@ def _people(workspace: Workspace, record: Record) -> Markup:
 
 
 def _tags(workspace: Workspace, record: Record) -> Markup:
-    found = workspace.store.read(VENDOR, TAGS, record.properties["$tags"])
+    found = workspace.store.read(VENDOR, TAGS, record.properties.get("$tags", ()))
     chips = [element("span", tag.properties["name"], class_="chip") for tag in found.values()]
     return _section("Tags", chips or element("p", "No tag.", class_="empty"))
 
