@@ -49,14 +49,13 @@ from revetl_dbt.destinations.base import (
     Status,
     UnknownOutcomeError,
 )
-from revetl_dbt.destinations.encoding import finite, utc
+from revetl_dbt.destinations.encoding import finite, json_text, number_text, utc, utc_text
 from revetl_dbt.destinations.transport import (
     BearerAuth,
     HttpDestination,
     decode_json,
     retry_after,
     status_error,
-    to_json,
 )
 
 _HOSTS = {
@@ -984,29 +983,18 @@ def _midnight(value: date) -> int:
 
 
 def _moment(value: datetime) -> str:
-    moment = utc(value)
-    assert moment is not None
-    return moment.replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
-
-
-def _json_text(value: Any) -> str:
-    return value if isinstance(value, str) else to_json(value).decode()
+    return utc_text(value) + "Z"
 
 
 def _nested(value: Any) -> Any:
     """A link or an amount of an event stays an object; Intercom takes no other nested value."""
     if isinstance(value, Mapping) and set(value) in ({"url", "value"}, {"amount", "currency"}):
         return value
-    return _json_text(value)
+    return json_text(value)
 
 
 def _list_of_ids(value: Any) -> list[str]:
     return [str(item) for item in value if item is not None] if isinstance(value, list) else [str(value)]
-
-
-def _number_text(value: float | Decimal) -> str:
-    finite(value)
-    return format(value if isinstance(value, Decimal) else Decimal(repr(value)), "f")
 
 
 _AS_IT_IS: Mapping[ColumnType, Callable[[Any], Any]] = {
@@ -1023,12 +1011,12 @@ _AS_IT_IS: Mapping[ColumnType, Callable[[Any], Any]] = {
 _AS_TEXT: Mapping[ColumnType, Callable[[Any], str]] = {
     ColumnType.TEXT: str,
     ColumnType.INTEGER: str,
-    ColumnType.DECIMAL: _number_text,
-    ColumnType.FLOAT: _number_text,
+    ColumnType.DECIMAL: number_text,
+    ColumnType.FLOAT: number_text,
     ColumnType.BOOLEAN: lambda value: "true" if value else "false",
     ColumnType.DATE: date.isoformat,
     ColumnType.TIMESTAMP: _moment,
     ColumnType.TIMESTAMPTZ: _moment,
     ColumnType.TIME: lambda value: str(value.isoformat()),
-    ColumnType.NESTED: _json_text,
+    ColumnType.NESTED: json_text,
 }

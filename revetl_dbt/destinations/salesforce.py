@@ -61,7 +61,7 @@ from revetl_dbt.destinations.base import (
     UnauthorizedError,
     UnknownOutcomeError,
 )
-from revetl_dbt.destinations.encoding import finite, utc
+from revetl_dbt.destinations.encoding import finite, fitting, json_text, number_text, utc_day, utc_text
 from revetl_dbt.destinations.transport import (
     BearerAuth,
     HttpDestination,
@@ -343,7 +343,7 @@ class Salesforce(HttpDestination):
         head = f"SELECT {', '.join(names)} FROM {object} WHERE {match} IN "  # noqa: S608 - names, checked above
         return [
             Found(str(row[RECORD_ID]), wanted[key], {name: row.get(name) for name in fields})
-            for literals in _portions([_literal(value) for value in wanted.values()])
+            for literals in fitting([_literal(value) for value in wanted.values()], _QUERY_BYTES)
             for row in self._query(f"{head}({','.join(literals)})")
             if (key := _key(row.get(match), match)) in wanted
         ]
@@ -801,29 +801,12 @@ def _literal(value: Any) -> str:
 _ESCAPES = {"\\": "\\\\", "'": "\\'", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t", "\b": "\\b", "\f": "\\f"}
 
 
-def _portions(literals: Sequence[str]) -> Iterator[list[str]]:
-    """As many at once as a URL takes."""
-    portion: list[str] = []
-    size = 0
-    for literal in literals:
-        length = len(quote(literal, safe="")) + 3
-        if portion and size + length > _QUERY_BYTES:
-            yield portion
-            portion, size = [], 0
-        portion.append(literal)
-        size += length
-    if portion:
-        yield portion
-
-
 def _cell(value: Any) -> str:
     if value is None or value == "":
         return _NULL
     if isinstance(value, str):
         return value
-    if isinstance(value, float):
-        value = Decimal(repr(value))
-    return format(value, "f") if isinstance(value, Decimal) else to_json(value).decode()
+    return number_text(value) if isinstance(value, (float, Decimal)) else to_json(value).decode()
 
 
 def _line(cells: Iterable[str]) -> bytes:
@@ -972,13 +955,7 @@ def _zero_or_one(value: int) -> bool:
 
 def _moment(value: datetime) -> str:
     """As Salesforce returns it."""
-    moment = utc(value)
-    assert moment is not None
-    return moment.replace(tzinfo=None).isoformat(timespec="milliseconds") + "+0000"
-
-
-def _utc_day(value: datetime) -> str:
-    return _moment(value)[:10]
+    return utc_text(value) + "+0000"
 
 
 def _midnight(value: date) -> str:
@@ -989,23 +966,14 @@ def _clock(value: clock_time) -> str:
     return value.replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
 
 
-def _json_text(value: Any) -> str:
-    return value if isinstance(value, str) else to_json(value).decode()
-
-
 def _choices(value: Any) -> str:
     """The values of a multi-select picklist, which Salesforce separates by semicolons."""
     if not isinstance(value, list):
-        return _json_text(value)
-    parts = [_json_text(item) for item in value if item is not None]
+        return json_text(value)
+    parts = [json_text(item) for item in value if item is not None]
     if any(not part or ";" in part for part in parts):
         raise ValueError("a value of a multi-select picklist can be neither empty nor hold a semicolon")
     return ";".join(parts)
-
-
-def _plain_number(value: float | Decimal) -> str:
-    finite(value)
-    return format(Decimal(repr(value)) if isinstance(value, float) else value, "f")
 
 
 _PLAIN: Mapping[ColumnType, Callable[[Any], Any]] = {
@@ -1018,13 +986,13 @@ _PLAIN: Mapping[ColumnType, Callable[[Any], Any]] = {
     ColumnType.TIMESTAMP: _moment,
     ColumnType.TIMESTAMPTZ: _moment,
     ColumnType.TIME: _clock,
-    ColumnType.NESTED: _json_text,
+    ColumnType.NESTED: json_text,
 }
 _AS_TEXT: Mapping[ColumnType, Callable[[Any], str]] = {
     **_PLAIN,
     ColumnType.INTEGER: str,
-    ColumnType.DECIMAL: _plain_number,
-    ColumnType.FLOAT: _plain_number,
+    ColumnType.DECIMAL: number_text,
+    ColumnType.FLOAT: number_text,
     ColumnType.BOOLEAN: lambda value: "true" if value else "false",
 }
 _NUMBER: Mapping[ColumnType, Callable[[Any], Any]] = {
@@ -1035,7 +1003,7 @@ _NUMBER: Mapping[ColumnType, Callable[[Any], Any]] = {
 }
 _TYPED: Mapping[str, Mapping[ColumnType, Callable[[Any], Any]]] = {
     "boolean": {ColumnType.BOOLEAN: bool, ColumnType.TEXT: _flag, ColumnType.INTEGER: _zero_or_one},
-    "date": {ColumnType.DATE: date.isoformat, ColumnType.TEXT: str, **dict.fromkeys(_MOMENTS, _utc_day)},
+    "date": {ColumnType.DATE: date.isoformat, ColumnType.TEXT: str, **dict.fromkeys(_MOMENTS, utc_day)},
     "datetime": {ColumnType.DATE: _midnight, ColumnType.TEXT: str, **dict.fromkeys(_MOMENTS, _moment)},
     "time": {ColumnType.TIME: _clock, ColumnType.TEXT: str},
 }

@@ -25,7 +25,6 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime, timezone
-from decimal import Decimal
 from functools import partial
 from typing import Any, ClassVar
 from urllib.parse import quote
@@ -61,7 +60,7 @@ from revetl_dbt.destinations.base import (
     UnauthorizedError,
     UnknownOutcomeError,
 )
-from revetl_dbt.destinations.encoding import finite, utc
+from revetl_dbt.destinations.encoding import finite, fitting, json_text, number_text, utc_day, utc_text
 from revetl_dbt.destinations.transport import (
     BearerAuth,
     HttpDestination,
@@ -380,7 +379,7 @@ class Zendesk(HttpDestination):
         path = kind.path if kind.own else f"{kind.path}/show_many"
         name = f"filter[{many}]" if kind.own else str(many)
         more = {"page[size]": BATCH} if kind.own else {}
-        for some in _short(together):
+        for some in fitting(together, _URL):
             yield from self._list(path, {name: ",".join(some), **more}, kind.many)
         for text in texts:
             if text not in together and not kind.own:
@@ -1074,18 +1073,6 @@ def _folded(value: Any) -> str:
     return "" if value is None else str(value).casefold()
 
 
-def _short(texts: Sequence[str]) -> Iterator[Sequence[str]]:
-    """The texts in parts that fit into a URL."""
-    start = 0
-    while start < len(texts):
-        end, length = start, 0
-        while end < len(texts) and (end == start or length + len(texts[end]) < _URL):
-            length += len(quote(texts[end], safe="")) + 3
-            end += 1
-        yield texts[start:end]
-        start = end
-
-
 def _listed(body: Any, key: str) -> list[Mapping[str, Any]]:
     """Raises UnknownOutcomeError when a 2xx answer has no list under `key`."""
     found = body.get(key) if isinstance(body, Mapping) else None
@@ -1248,7 +1235,7 @@ def _encoder(column: ColumnType, kind: str | None) -> Encoder:
     if kind in _TEXTUAL:
         write = _TEXT[column]
     elif kind == "date" and column in (ColumnType.TIMESTAMP, ColumnType.TIMESTAMPTZ):
-        write = _utc_day
+        write = utc_day
     elif kind in ("array", "multiselect"):
         write = _list
     elif kind == "comment" and column is ColumnType.TEXT:
@@ -1257,14 +1244,7 @@ def _encoder(column: ColumnType, kind: str | None) -> Encoder:
 
 
 def _moment(value: datetime) -> str:
-    moment = utc(value)
-    assert moment is not None
-    spec = "milliseconds" if moment.microsecond else "seconds"
-    return moment.replace(tzinfo=None).isoformat(timespec=spec) + "Z"
-
-
-def _utc_day(value: datetime) -> str:
-    return _moment(value)[:10]
+    return utc_text(value, "milliseconds" if value.microsecond else "seconds") + "Z"
 
 
 def _wrapped(key: str, value: Any) -> dict[str, Any]:
@@ -1277,15 +1257,6 @@ def _list(value: Any) -> list[Any]:
     if any(isinstance(text, str) and re.search(r"\s", text.strip()) for text in texts):
         raise ValueError("Zendesk separates tags by spaces: a value in a list can hold none")
     return texts
-
-
-def _json_text(value: Any) -> str:
-    return value if isinstance(value, str) else to_json(value).decode()
-
-
-def _decimal_text(value: Decimal | float) -> str:
-    finite(value)
-    return format(value if isinstance(value, Decimal) else Decimal(repr(value)), "f")
 
 
 def _same(value: Any) -> Any:
@@ -1304,8 +1275,8 @@ _NATURAL: Mapping[ColumnType, Callable[[Any], Any]] = {
 _TEXT: Mapping[ColumnType, Callable[[Any], Any]] = {
     **_NATURAL,
     ColumnType.INTEGER: str,
-    ColumnType.DECIMAL: _decimal_text,
-    ColumnType.FLOAT: _decimal_text,
+    ColumnType.DECIMAL: number_text,
+    ColumnType.FLOAT: number_text,
     ColumnType.BOOLEAN: lambda value: "true" if value else "false",
-    ColumnType.NESTED: _json_text,
+    ColumnType.NESTED: json_text,
 }
