@@ -9,6 +9,7 @@ from pathlib import Path
 TESTS = Path(__file__).parent
 PYTHON = TESTS.parent / ".venv-postgres" / "bin" / "python"
 ENGINE = [
+    "changes",
     "converge",
     "differences",
     "doubt",
