@@ -169,6 +169,7 @@ def _list_type(name: str) -> ObjectType:
         operations=operations,
         idempotent=frozenset(operations),
         match_ignores_case=True,
+        reads=True,
         described=True,
         refers=True,
         unsupported={
@@ -190,6 +191,7 @@ def _event_type(name: str) -> ObjectType:
         match_ignores_case=True,
         described=True,
         refers=True,
+        creates_fields=True,
         unsupported={operation: immutable for operation in Operation if operation is not Operation.APPEND},
     )
 
@@ -332,11 +334,12 @@ class HubSpot(HttpDestination):
         return [_field(object, item) for item in _results(body, "name")]
 
     def _describe_event(self, object_name: str) -> list[FieldInfo]:
-        name = object_name.partition("/")[2]
-        path = f"/events/{self.config.api_version}/event-definitions/{quote(name, safe='')}"
-        body = self._defined("custom event", name, path)
-        defined = [_field(object_name, item) for item in _results({"results": body.get("properties")}, "name")]
+        body = self._defined("custom event", object_name.partition("/")[2], self._event_definition(object_name))
+        defined = [_event_field(object_name, item) for item in _results({"results": body.get("properties")}, "name")]
         return [*_EVENT_FIELDS.values(), *(info for info in defined if info.name not in _EVENT_FIELDS)]
+
+    def _event_definition(self, object_name: str) -> str:
+        return f"/events/{self.config.api_version}/event-definitions/{quote(object_name.partition('/')[2], safe='')}"
 
     def _defined(self, what: str, name: str, path: str) -> Any:
         """The body of a definition, a mapping. Raises FatalError when there is none."""
@@ -362,36 +365,55 @@ class HubSpot(HttpDestination):
         return FieldInfo(name, "association", asked.label)
 
     def create_field(self, object: str, name: str, column: ColumnType) -> FieldInfo:  # noqa: A002
+        """A property of records or of a custom event, or the label of an association."""
+        asked = _association(name)
+        if asked is not None and _is_record(object):
+            return self._create_label(object, asked)
         if not _PROPERTY.fullmatch(name):
             raise FatalError(
                 f"HubSpot cannot create a property `{name}`: its names have lower-case letters, digits and underscores",
                 code="property",
             )
-        group = self.config.property_group
-        self._ensure_group(object, group)
         kind, field_type = _CREATED.get(column, ("string", "text"))
-        definition: dict[str, Any] = {
-            "name": name,
-            "label": name.replace("_", " ").capitalize(),
-            "type": kind,
-            "fieldType": field_type,
-            "groupName": group,
-        }
-        if kind == "bool":
-            definition["options"] = [
-                {"label": label, "value": value, "displayOrder": order, "hidden": False}
-                for order, (label, value) in enumerate((("Yes", "true"), ("No", "false")))
-            ]
-        body = decode_json(self.request("POST", self._versioned("properties", object), json=definition))
+        definition: dict[str, Any] = {"name": name, "label": _spaced(name), "type": kind}
+        if _EVENT.fullmatch(object):
+            path = f"{self._event_definition(object)}/property"
+        else:
+            group = self.config.property_group
+            self._ensure_group(object, group)
+            definition |= {"fieldType": field_type, "groupName": group}
+            path = self._versioned("properties", object)
+            if kind == "bool":
+                definition["options"] = [
+                    {"label": label, "value": value, "displayOrder": order, "hidden": False}
+                    for order, (label, value) in enumerate((("Yes", "true"), ("No", "false")))
+                ]
+        body = decode_json(self.request("POST", path, json=definition))
         if not isinstance(body, Mapping) or body.get("name") != name:
             raise UnknownOutcomeError(f"HubSpot's answer does not say that it created property `{name}`")
-        return _field(object, body)
+        return (_event_field if _EVENT.fullmatch(object) else _field)(object, body)
+
+    def _create_label(self, object_name: str, asked: _Association) -> FieldInfo:
+        """A label in both directions. Its number is asked for anew: the answer may be about either direction."""
+        label = asked.label or ""
+        if not label or label.isdecimal():
+            raise FatalError(
+                f"HubSpot has no association type `{label}` from `{object_name}` to `{asked.other}`, and gives the "
+                "numbers of new ones itself: write a label's name",
+                code="label",
+            )
+        internal = re.sub(r"\W+", "_", label.lower()).strip("_")
+        path = self._associations(object_name, asked.other, "labels")
+        self.request("POST", path, json={"label": label, "name": f"{self.config.property_group}_{internal}"})
+        with self._asking:
+            self._labels.pop((object_name, asked.other), None)
+        return FieldInfo(asked.field, "association", self._type(object_name, asked).text)
 
     def _ensure_group(self, object_name: str, group: str) -> None:
         groups = f"{self._versioned('properties', object_name)}/groups"
         response = self.send("GET", f"{groups}/{quote(group, safe='')}")
         if response.status_code == 404:
-            response = self.send("POST", groups, json={"name": group, "label": group.replace("_", " ").capitalize()})
+            response = self.send("POST", groups, json={"name": group, "label": _spaced(group)})
         if response.status_code not in (200, 201, 409):  # 409: somebody else has just made it
             raise self.error(response)
 
@@ -444,10 +466,12 @@ class HubSpot(HttpDestination):
         values: Sequence[Any],
         fields: Sequence[str],
     ) -> Iterable[Found]:
-        if not _is_record(object):
-            raise NotImplementedError(f"`{object}` cannot be read back")
         if not values:
             return []
+        if _LIST.fullmatch(object):
+            return self._on_list(object, list(self.read(self._listed(object), match, values, ())))
+        if not _is_record(object):
+            raise NotImplementedError(f"`{object}` cannot be read back")
         wanted = {_key(value): value for value in values}
         links = [asked for asked in map(_association, fields) if asked is not None]
         own = [name for name in fields if _association(name) is None]
@@ -716,6 +740,24 @@ class HubSpot(HttpDestination):
                     )
                 self._lists[object_name] = str(body.get("objectTypeId"))
             return self._lists[object_name]
+
+    def _on_list(self, object_name: str, found: Sequence[Found]) -> list[Found]:
+        """Those of the records that are on a list."""
+        if not found:
+            return []
+        number, version = object_name.partition("/")[2], self.config.api_version
+        lists = "/crm/v3/lists" if version == "v3" else f"/crm/lists/{version}"
+        inputs = [
+            {"objectTypeId": self._listed(object_name), "recordId": known} for known in {item.id for item in found}
+        ]
+        body = decode_json(self.request("POST", f"{lists}/records/memberships/batch/read", json={"inputs": inputs}))
+        members = {
+            str(item["recordId"])
+            for item in _results(body, "recordId")
+            for place in item.get("recordListMemberships") or []
+            if str(place.get("listId")) == number
+        }
+        return [item for item in found if item.id in members]
 
     def _join_or_leave(self, batch: Batch) -> list[Outcome]:
         changes, leaving = batch.changes, batch.operation is Operation.DELETE
@@ -1158,6 +1200,14 @@ def _field(object_name: str, item: Mapping[str, Any]) -> FieldInfo:
     )
 
 
+def _event_field(object_name: str, item: Mapping[str, Any]) -> FieldInfo:
+    """Texts of events end: https://developers.hubspot.com/docs/api-reference/latest/events/define-events/guide."""
+    made = _field(object_name, item)
+    if made.type != "string":
+        return made
+    return replace(made, max_length=1024 if any(word in made.name for word in ("url", "referrer", "link")) else 256)
+
+
 def _encoder(column: ColumnType, kind: str | None) -> Encoder:
     if kind == "association":
         return _record_ids
@@ -1183,6 +1233,11 @@ _CREATED: Mapping[ColumnType, tuple[str, str]] = {
     ColumnType.NESTED: ("string", "textarea"),
 }
 """Type and field type of the property that is created for a column; text for any other."""
+
+
+def _spaced(name: str) -> str:
+    """A label for a name."""
+    return name.replace("_", " ").capitalize()
 
 
 def _record_ids(value: Any) -> str | list[str] | None:

@@ -1,14 +1,16 @@
-"""Marketo Engage: leads, companies, opportunities, sales persons, custom objects, static lists, program members and
-custom activities.
+"""Marketo Engage: leads, companies, opportunities, sales persons, named accounts, custom objects, static lists, program
+members and custom activities.
 
 Facts are from https://experienceleague.adobe.com/en/docs/marketo-developer (its source: github.com/AdobeDocs/
-marketo-developer.en, help/rest-api: "Authentication", "Error Codes", "Leads", "Lead Database", "Custom Objects", "List
-Membership", "Program Members", "Activities", "Bulk Import", "Field Types", "Marketo Integration Best Practices"):
+marketo-developer.en, help/rest-api: "Authentication", "Error Codes", "Leads", "Lead Database", "Named Accounts",
+"Custom Objects", "List Membership", "Program Members", "Activities", "Bulk Import", "Field Types", "Marketo Integration
+Best Practices"):
 
-- refusals come as HTTP 200 with `success: false` and a code; 6xx means that nothing was executed; - a call takes at
-most 300 records and 1 MB, an import file less than 10 MB; - results of leads come in the order of the request, those of
-other objects name their position in `seq`; - two upserts of one lead at once can make two leads; - `null` clears; -
-what an empty cell of an import file does is not documented, so that no file ever has one.
+- Refusals come as HTTP 200 with `success: false` and a code; 6xx means that nothing was executed.
+- A call takes at most 300 records and 1 MB, an import file less than 10 MB.
+- Results of leads come in the order of the request, those of other objects name their position in `seq`.
+- Two upserts of one lead at once can make two leads.
+- `null` clears; what an empty cell of an import file does is not documented, so that no file ever has one.
 """
 
 from __future__ import annotations
@@ -132,6 +134,7 @@ _TABLES: Mapping[str, _Table] = {
     "opportunities": _Table("opportunities", "marketoGUID", ("externalOpportunityId",)),
     "opportunityRoles": _Table("opportunities/roles", "marketoGUID", ("externalOpportunityId", "leadId", "role")),
     "salesPersons": _Table("salespersons", "id", ("externalSalesPersonId",)),
+    "namedAccounts": _Table("namedaccounts", "marketoGUID", ("name",)),
 }
 _LEADS = "leads"
 _OPEN = re.compile(r"(customObjects|activities)/([A-Za-z][A-Za-z0-9_]*)|(lists|programs)/([1-9][0-9]{0,8})")
@@ -555,7 +558,9 @@ class Marketo(HttpDestination):
         else:
             path = f"/rest/v1/{table.path}.json"
             records = [_numbered({**change.match, **change.fields}) for change in changes]
-            body = {"action": _ACTIONS[operation], "dedupeBy": key, "input": records}
+            # Named accounts take `dedupeBy` with `updateOnly` alone; it is `dedupeFields` where it is left out.
+            chosen = {"dedupeBy": key} if operation is Operation.UPDATE else {}
+            body = {"action": _ACTIONS[operation], **chosen, "input": records}
         with self._in_flight.hold({(batch.object, _key(sorted(change.match.items()))) for change in changes}):
             rows = self._results("POST", path, len(changes), json=body)
         return [_outcome(change, row, operation) for change, row in zip(changes, rows, strict=True)]

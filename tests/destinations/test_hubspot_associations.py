@@ -142,6 +142,23 @@ class TestWriting:
         labels = "GET /crm/associations/2026-09/contacts/companies/labels"
         assert crm.requests().count(labels) == 1
 
+    @pytest.mark.parametrize("version", ["2026-09", "v3"])
+    def test_a_label_is_created(self, sandbox: Sandbox, version: str) -> None:
+        crm, field = Crm(sandbox, api_version=version), "associations.companies.Sold to by us"
+        assert crm.destination.describe_field("contacts", field) is None
+        made = crm.destination.create_field("contacts", field, ColumnType.TEXT)
+        assert made == crm.destination.describe_field("contacts", field)
+        assert (made.name, made.type, made.label) == (field, "association", "Sold to by us")
+        acme = crm.company("Acme")
+        crm.send("upsert", contact(1, **{field: acme}))
+        assert crm.held("c1@x.test", field) == {field: [acme]}
+
+    @pytest.mark.parametrize("name", ["77", ""])
+    def test_numbers_of_labels_are_not_chosen(self, crm: Crm, name: str) -> None:
+        with pytest.raises(FatalError, match="write a label's name"):
+            crm.destination.create_field("contacts", f"associations.companies.{name}", ColumnType.TEXT)
+        assert crm.requests() == []
+
     def test_the_numeric_paths(self, sandbox: Sandbox) -> None:
         crm = Crm(sandbox, api_version="v3")
         acme = crm.company("Acme")

@@ -325,6 +325,17 @@ class TestObjects:
         assert write(marketo, "delete", self.ACME, to="companies")[1].status is Status.DELETED
         assert write(marketo, "delete", self.ACME, to="companies")[1].status is Status.MISSING
 
+    def test_named_accounts(self, marketo: Marketo) -> None:
+        acme = Change(1, (1,), {"name": "Acme"}, {"domainName": "acme.test", "numberOfEmployees": 7})
+        made = write(marketo, "upsert", acme, to="namedAccounts")[1]
+        assert made.status is Status.CREATED
+        by_id = Change(1, (1,), {"marketoGUID": made.id}, {"domainName": "acme.example"})
+        assert write(marketo, "update", by_id, to="namedAccounts")[1] == Outcome(1, Status.UPDATED, made.id)
+        (found,) = marketo.read("namedAccounts", "name", ["Acme"], ["domainName", "numberOfEmployees"])
+        assert (found.id, found.fields) == (made.id, {"domainName": "acme.example", "numberOfEmployees": 7})
+        assert not {info.name: info for info in marketo.describe("namedAccounts")}["membershipCount"].writable
+        assert write(marketo, "delete", acme, to="namedAccounts")[1].status is Status.DELETED
+
     def test_a_company_in_use_stays(self, marketo: Marketo) -> None:
         write(marketo, "upsert", self.ACME, to="companies")
         write(marketo, "upsert", ADA._replace(fields={"externalCompanyId": "c1"}))
@@ -823,6 +834,7 @@ class TestDescribing:
             "opportunities",
             "opportunityRoles",
             "salesPersons",
+            "namedAccounts",
         ]
         for name in (
             "lists/x",

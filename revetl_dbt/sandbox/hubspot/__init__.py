@@ -228,6 +228,7 @@ class HubSpot(Vendor):
         member = _LISTS + "/{list}/memberships"
         add("POST", _LISTS, "crm.lists.write", lists.create)
         add("GET", _LISTS + "/records/{type}/{id}/memberships", "crm.lists.read", lists.of_record)
+        add("POST", _LISTS + "/records/memberships/batch/read", "crm.lists.read", lists.of_records)
         add("GET", _LISTS + "/{list}", "crm.lists.read", lists.get)
         add("GET", member, "crm.lists.read", lists.members)
         add("PUT", member + "/add", "crm.lists.write", lists.add)
@@ -238,6 +239,7 @@ class HubSpot(Vendor):
         add("POST", _EVENTS + "/send/batch", "analytics.behavioral_events.send", events.send_batch)
         add("POST", _EVENTS + "/event-definitions", defining, events.create)
         add("GET", _EVENTS + "/event-definitions/{name}", defining, events.get)
+        add("POST", _EVENTS + "/event-definitions/{name}/property", defining, events.create_property)
 
     def _scoped_route(self, method: str, pattern: str, scope: str, endpoint: Callable[[Request], Response]) -> None:
         def handler(request: Request) -> Response:

@@ -23,6 +23,7 @@ from revetl_dbt.sandbox.messages import Request, Response
 from revetl_dbt.sandbox.store import Record
 
 MAX_PROPERTIES = 50
+_TYPES = ("bool", "date", "datetime", "enumeration", "number", "string")
 _WHEN = Property("occurredAt", "Occurred at", "datetime", "date")
 _DEFAULTS = ("hs_city", "hs_country", "hs_page_url", "hs_referrer", "hs_user_agent")
 """Some of the properties that HubSpot gives an event unless `includeDefaultProperties` is false."""
@@ -69,6 +70,17 @@ class Events:
             "archived": False,
         }
         self.store.define(VENDOR, "event", qualified, made)
+        return made
+
+    def add_property(self, name: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Give a definition one more property; ApiError 400 for a bad body, 409 for one that is there."""
+        event, made = self.get(name), _property(body)
+        if made["name"] in {known["name"] for known in event["properties"]}:
+            raise ApiError(
+                409, f"The event {event['name']} has a property {made['name']} already", "OBJECT_ALREADY_EXISTS"
+            )
+        changed = {**event, "properties": [*event["properties"], made]}
+        self.store.define(VENDOR, "event", event["fullyQualifiedName"], changed)
         return made
 
     def occur(self, inputs: list[Mapping[str, Any]], request: Request) -> None:
@@ -135,6 +147,10 @@ class Events:
 
 def _property(item: Mapping[str, Any]) -> dict[str, Any]:
     require(item, ("name", "label", "type"))
+    if item["type"] not in _TYPES:
+        raise ApiError(400, f"Invalid type `{item['type']}` of an event property. Valid are: {', '.join(_TYPES)}")
+    if item["type"] == "enumeration":
+        require(item, ("options",))
     return {
         "name": text(item["name"], "name").lower(),
         "label": text(item["label"], "label"),
@@ -175,6 +191,10 @@ class EventEndpoints:
     def create(self, request: Request) -> Response:
         """POST a definition."""
         return Response(201, self._events.define({**mapping(request.json()), "fullyQualifiedName": None}))
+
+    def create_property(self, request: Request) -> Response:
+        """POST a property of a definition."""
+        return Response(201, self._events.add_property(request.params["name"], mapping(request.json())))
 
     def get(self, request: Request) -> Response:
         """GET a definition."""

@@ -12,7 +12,7 @@ from typing import Any
 from revetl_dbt.sandbox.hubspot.account import VENDOR, Account
 from revetl_dbt.sandbox.hubspot.errors import NOT_FOUND, ApiError
 from revetl_dbt.sandbox.hubspot.objects import ObjectType
-from revetl_dbt.sandbox.hubspot.shapes import mapping, require, text, texts
+from revetl_dbt.sandbox.hubspot.shapes import mapping, mappings, require, text, texts
 from revetl_dbt.sandbox.hubspot.values import moment_text
 from revetl_dbt.sandbox.messages import Request, Response
 from revetl_dbt.sandbox.store import Record
@@ -147,14 +147,31 @@ class ListEndpoints:
 
     def of_record(self, request: Request) -> Response:
         """GET the lists of a record."""
-        kind = self._lists.account.kind(request.params["type"])
-        results = [
+        results = self._places(request.params["type"], request.params["id"])
+        return Response(data={"results": results, "total": len(results)})
+
+    def of_records(self, request: Request) -> Response:
+        """POST the records whose lists are asked for."""
+        started = self._lists.store.now()
+        body = mapping(request.json())
+        require(body, ["inputs"])
+        results = []
+        for given in mappings(body["inputs"], "inputs"):
+            require(given, ("objectTypeId", "recordId"))
+            kind, known = text(given["objectTypeId"], "objectTypeId"), text(given["recordId"], "recordId")
+            results.append(
+                {"objectTypeId": kind, "recordId": known, "recordListMemberships": self._places(kind, known)}
+            )
+        moments = {"startedAt": moment_text(started), "completedAt": moment_text(self._lists.store.now())}
+        return Response(data={"status": "COMPLETE", "results": results, **moments})
+
+    def _places(self, object_type: str, record_id: str) -> list[dict[str, Any]]:
+        return [
             {
                 "listId": found["listId"],
                 "listVersion": found["listVersion"],
                 "firstAddedTimestamp": moment_text(place.created),
                 "lastAddedTimestamp": moment_text(place.updated),
             }
-            for found, place in self._lists.of(kind, request.params["id"])
+            for found, place in self._lists.of(self._lists.account.kind(object_type), record_id)
         ]
-        return Response(data={"results": results, "total": len(results)})

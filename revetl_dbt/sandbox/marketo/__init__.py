@@ -27,7 +27,7 @@ from revetl_dbt.sandbox.messages import Request, Response, Router
 from revetl_dbt.sandbox.store import Store
 from revetl_dbt.sandbox.vendor import Failure, ObjectCount, Vendor
 
-_OBJECTS = "companies|opportunities|opportunities/roles|salespersons"
+_OBJECTS = "companies|namedaccounts|opportunities|opportunities/roles|salespersons"
 
 
 @dataclass(frozen=True)

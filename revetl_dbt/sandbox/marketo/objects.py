@@ -1,4 +1,5 @@
-"""Companies, opportunities, their roles, sales persons and custom objects: sync and delete ("Lead Database")."""
+"""Companies, opportunities, their roles, sales persons, named accounts and custom objects: sync and delete ("Lead
+Database", "Named Accounts")."""
 
 from __future__ import annotations
 
@@ -32,7 +33,7 @@ class Objects:
         found = self._account.kind(key)
         if found is None:
             raise ApiError("1013", f"Object '{name}' not found")
-        if self.crm and not found.custom:
+        if self.crm and not found.custom and found.key != "namedAccounts":
             raise ApiError("1018", "CRM Enabled")
         return found
 
@@ -42,6 +43,8 @@ class Objects:
         action, key = choice(given, "action", ACTIONS), choice(given, "dedupeBy", KEYS)
         if key == "idField" and action != "updateOnly":
             raise ApiError("1003", f"dedupeBy 'idField' is not allowed with action '{action}'")
+        if kind.key == "namedAccounts" and "dedupeBy" in given and action != "updateOnly":
+            raise ApiError("1003", f"dedupeBy is not allowed with action '{action}'")
         rows = records(request, given)
         poisons = refuse_whole([request.poisoned(row) for row in rows])
         names = (kind.id_field,) if key == "idField" else kind.dedupe
@@ -141,6 +144,7 @@ _KEYS: Mapping[str, str] = {
     "opportunities": "opportunities",
     "opportunities/roles": "opportunityRoles",
     "salespersons": "salesPersons",
+    "namedaccounts": "namedAccounts",
 }
 
 

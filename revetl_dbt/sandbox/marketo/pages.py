@@ -19,11 +19,13 @@ from revetl_dbt.sandbox.store import Change, Record
 _SHOWN: Mapping[str, Sequence[str]] = {
     "leads": ("email", "title", "company", "country", "leadScore", "leadStatus"),
     "companies": ("externalCompanyId", "website", "industry", "numberOfEmployees", "annualRevenue", "billingCountry"),
+    "namedAccounts": ("domainName", "industry", "numberOfEmployees", "annualRevenue", "country"),
     "opportunities": ("externalOpportunityId", "stage", "amount", "closeDate", "isWon"),
 }
 _NAMES: Mapping[str, Sequence[str]] = {
     "leads": ("firstName", "lastName"),
     "companies": ("company",),
+    "namedAccounts": ("name",),
     "opportunities": ("name",),
     "salesPersons": ("firstName", "lastName"),
 }

@@ -222,6 +222,24 @@ _SALES_PERSON = _fields("""
     !createdAt: datetime Created At
     !updatedAt: datetime Updated At
 """)
+_NAMED_ACCOUNT = _fields("""
+    !marketoGUID: string/36 Marketo GUID
+    !name: string Named Account Name
+    domainName: string Domain Name
+    industry: string Industry
+    sicCode: string/40 SIC Code
+    numberOfEmployees: integer Number of Employees
+    annualRevenue: currency Annual Revenue
+    city: string City
+    state: string State
+    country: string Country
+    logoUrl: url Logo URL
+    !membershipCount: integer Membership Count
+    !opptyCount: integer Opportunity Count
+    !opptyAmount: currency Opportunity Amount
+    !createdAt: datetime Created At
+    !updatedAt: datetime Updated At
+""")
 _MEMBER = _fields("""
     !leadId: integer leadId
     !programId: integer programId
@@ -285,6 +303,16 @@ STANDARD: Mapping[str, Kind] = {
             ("externalSalesPersonId",),
             ("externalSalesPersonId", "id", "email"),
             _SALES_PERSON,
+        ),
+        Kind(
+            "namedAccounts",
+            "namedaccounts",
+            "Named accounts",
+            "Named account",
+            "marketoGUID",
+            ("name",),
+            ("marketoGUID", "name", "domainName", "industry", "city", "country", "numberOfEmployees", "annualRevenue"),
+            _NAMED_ACCOUNT,
         ),
     )
 }
