@@ -150,6 +150,11 @@ def _mood(status: int | None) -> str:
 # -- parts -------------------------------------------------------------------------------------------
 
 
+def number(value: float) -> str:
+    """A number for people: `12,450.5`, and whole ones without a fraction."""
+    return f"{value:,}".removesuffix(".0")
+
+
 def moment(millis: int) -> str:
     """A point in time for people: `22 Nov 2026, 18:47:11 UTC`."""
     return _utc(millis).strftime("%d %b %Y, %H:%M:%S UTC").lstrip("0")

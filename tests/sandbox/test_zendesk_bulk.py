@@ -172,6 +172,16 @@ class TestPages:
         assert "#1 Help" in page
         assert "Conversation It broke" in page
         assert f"Requester id {known}" in page
+        assert "Tickets · 1 Ticket Status Priority" in text(
+            read(f"{desk.sandbox.base_url}/pages/zendesk/users/{known}")
+        )
+
+    def test_an_organization_with_its_people(self, desk: Desk) -> None:  # noqa: F811
+        acme = desk.organization("Acme GmbH")
+        desk.user(email="ada@x.test", organization_id=acme)
+        page = text(read(f"{desk.sandbox.base_url}/pages/zendesk/organizations/{acme}"))
+        for expected in ("Users · 1", "Ada ada@x.test", "No tickets yet", f"Zendesk ID {acme}"):
+            assert expected in page
 
     def test_values_are_never_markup(self, desk: Desk) -> None:  # noqa: F811
         known = desk.user(name=EVIL, notes=EVIL, tags=["<b>"])

@@ -244,5 +244,5 @@ def _display(attribute: Attribute | None, name: str, value: Any) -> Child:
     if isinstance(value, int) and (moment or name.endswith("_at")):
         return parts.moment(value * 1000) if value % _DAY else parts.day(_date(value))
     if isinstance(value, int | float):
-        return f"{value:,}"
+        return parts.number(value)
     return str(value)

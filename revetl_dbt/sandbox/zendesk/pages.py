@@ -20,6 +20,7 @@ _PROFILE: Mapping[str, Sequence[str]] = {
     "organizations": ("external_id", "domain_names", "notes", "details"),
     "tickets": ("status", "priority", "type", "external_id"),
 }
+_TICKET = ("status", "priority")
 _COLUMNS = 5
 _UNSEEN = frozenset({"emails", "organizations", "comments", "erased"})
 
@@ -72,7 +73,7 @@ def display(name: str, value: Any) -> Child:
     if isinstance(value, list):
         return [element("span", str(item), class_="chip") for item in value]
     if isinstance(value, (int, float)):
-        return str(value) if name.endswith("_id") else f"{value:,}"
+        return str(value) if name.endswith("_id") else parts.number(value)
     text = str(value)
     return parts.day(text) if len(text) == 10 and text[4] + text[7] == "--" and _is_day(text) else text
 
@@ -136,6 +137,9 @@ class _Profile:
             self._person(name),
             parts.legend(),
             parts.facts(self._fact(field) for field in self._about()),
+            parts.facts(
+                [("Zendesk ID", self._record.id, False), ("Created", parts.moment(self._record.created), False)]
+            ),
             class_="card",
         )
         past = element(
@@ -145,7 +149,7 @@ class _Profile:
             class_="card",
         )
         crumbs = [("Zendesk", None), (kind.title, _address(kind)), (name, None)]
-        middle = element("div", self._custom(), self._conversation())
+        middle = element("div", self._custom(), *self._related(), self._conversation())
         return parts.frame(name, crumbs, element("div", head, middle, past, class_="record"))
 
     def _about(self) -> list[str]:
@@ -178,6 +182,29 @@ class _Profile:
             return None
         rows = [self._fact(name) for name in names]
         return element("section", element("h2", "Fields"), parts.facts(rows), class_="card grid")
+
+    def _related(self) -> list[Child]:
+        """The users of an organization, and the tickets of either."""
+        own = self._record.id
+        if self._kind.name == "organizations":
+            users = [user for user in self._naming("users") if own in organizations(user)]
+            tickets = [item for item in self._naming("tickets") if str(item.properties.get("organization_id")) == own]
+            return [self._listed("users", users, ("email",)), self._listed("tickets", tickets, _TICKET)]
+        if self._kind.name == "users":
+            tickets = [item for item in self._naming("tickets") if str(item.properties.get("requester_id")) == own]
+            return [self._listed("tickets", tickets, _TICKET)]
+        return []
+
+    def _naming(self, name: str) -> list[Record]:
+        """Records of an object, the latest, that may refer to this one."""
+        return self._account.store.find(VENDOR, name, self._record.id, parts.PAGE_SIZE)
+
+    def _listed(self, name: str, records: Sequence[Record], columns: Sequence[str]) -> Child:
+        kind = next(kind for kind in self._account.kinds() if kind.name == name)
+        rows = [[_who(kind, item), *[display(key, item.properties.get(key)) for key in columns]] for item in records]
+        heads = [kind.one.capitalize(), *[_label(self._account, kind, key) for key in columns]]
+        content = parts.table(heads, rows) if rows else element("p", f"No {name} yet.", class_="empty")
+        return element("section", element("h2", f"{kind.title} · {len(rows)}"), content, class_="card grid")
 
     def _conversation(self) -> Child:
         comments = self._record.properties.get("comments") or []
