@@ -83,7 +83,8 @@ def subject_of(sandbox: Sandbox, tmp_path: Path, kind: str, match: str, bulk_fro
     )
 
 
-OBJECTS = ["users external_id", "users email", "organizations external_id", "custom_objects/plan external_id"]
+USERS = ["users external_id", "users email"]
+OBJECTS = [*USERS, "organizations external_id", "organizations name", "custom_objects/plan external_id"]
 
 
 class TestOneByOne(Conformance):
