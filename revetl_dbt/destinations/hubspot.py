@@ -60,12 +60,13 @@ from revetl_dbt.destinations.base import (
     UnauthorizedError,
     UnknownOutcomeError,
 )
-from revetl_dbt.destinations.encoding import finite, utc
+from revetl_dbt.destinations.encoding import json_text, number_text, utc_day, utc_text
 from revetl_dbt.destinations.transport import (
     BearerAuth,
     HttpDestination,
     NoAuth,
     decode_json,
+    json_or_empty,
     retry_after,
     status_error,
     to_json,
@@ -287,7 +288,7 @@ class HubSpot(HttpDestination):
             "refresh_token": self.config.refresh_token.get_secret_value(),
         }
         response = self.send("POST", f"/oauth/{self.config.api_version}/token", data=form, auth=NoAuth())
-        body = _json(response)
+        body = json_or_empty(response)
         token = body.get("access_token")
         if response.status_code in (400, 401, 403):
             reason = _reason(body)[0] or f"{response.status_code} {response.reason}"
@@ -346,7 +347,7 @@ class HubSpot(HttpDestination):
         response = self.send("GET", path)
         if response.status_code in (400, 404):
             text = f"HubSpot has no {what} `{name}`"
-            raise FatalError(text, code="object", request_id=_correlation(_json(response)))
+            raise FatalError(text, code="object", request_id=_correlation(json_or_empty(response)))
         if response.status_code != 200:
             raise self.error(response)
         body = decode_json(response)
@@ -525,7 +526,7 @@ class HubSpot(HttpDestination):
         return list(found.values())
 
     def error(self, response: requests.Response) -> DestinationError:
-        body = _json(response)
+        body = json_or_empty(response)
         status, wait = response.status_code, retry_after(response)
         message, code = _reason(body)
         kind: type[DestinationError] = status_error(status)
@@ -1085,15 +1086,6 @@ def _texts(value: Any) -> list[str]:
     return [str(item) for item in value] if isinstance(value, list) else [str(value)]
 
 
-def _json(response: requests.Response) -> Mapping[str, Any]:
-    """The body of an answer that may have none: errors can be HTML pages or plain text."""
-    try:
-        body = msgspec.json.decode(response.content)
-    except msgspec.DecodeError:
-        return {}
-    return body if isinstance(body, Mapping) else {}
-
-
 def _results(body: Any, key: str = "id") -> list[Mapping[str, Any]]:
     """Raises UnknownOutcomeError when a 2xx answer has no list of results with `key` in each."""
     results = body.get("results") if isinstance(body, Mapping) else None
@@ -1212,9 +1204,9 @@ def _encoder(column: ColumnType, kind: str | None) -> Encoder:
     if kind == "association":
         return _record_ids
     if column is ColumnType.NESTED:
-        write: Callable[[Any], str] = _choices if kind == "enumeration" else _json_text
+        write: Callable[[Any], str] = _choices if kind == "enumeration" else json_text
     elif column in (ColumnType.TIMESTAMP, ColumnType.TIMESTAMPTZ):
-        write = _utc_day if kind == "date" else _moment
+        write = utc_day if kind == "date" else _moment
     elif column is ColumnType.DATE:
         write = _midnight if kind == "datetime" else date.isoformat
     else:
@@ -1247,35 +1239,20 @@ def _record_ids(value: Any) -> str | list[str] | None:
     parts = [item for item in value if item is not None] if isinstance(value, list) else [value]
     if not all(isinstance(item, (str, int, float, Decimal)) and not isinstance(item, bool) for item in parts):
         raise ValueError("an association takes the id of a record, or a list of ids")
-    texts = [item if isinstance(item, str) else _decimal(Decimal(item)) for item in parts]
+    texts = [item if isinstance(item, str) else number_text(Decimal(item)) for item in parts]
     return texts if isinstance(value, list) else texts[0]
 
 
-def _decimal(value: Decimal) -> str:
-    return format(finite(value), "f")
-
-
 def _float(value: float) -> str:
-    finite(value)
-    return str(int(value)) if value.is_integer() else format(Decimal(repr(value)), "f")
+    return str(int(value)) if value.is_integer() else number_text(value)
 
 
 def _moment(value: datetime) -> str:
-    moment = utc(value)
-    assert moment is not None
-    return moment.replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
-
-
-def _utc_day(value: datetime) -> str:
-    return _moment(value)[:10]
+    return utc_text(value) + "Z"
 
 
 def _midnight(value: date) -> str:
     return f"{value.isoformat()}T00:00:00.000Z"
-
-
-def _json_text(value: Any) -> str:
-    return value if isinstance(value, str) else to_json(value).decode()
 
 
 def _choices(value: Any) -> str:
@@ -1283,21 +1260,17 @@ def _choices(value: Any) -> str:
     replace.
     """
     if not isinstance(value, list):
-        return _json_text(value)
-    parts = [_choice(item) for item in value if item is not None]
+        return json_text(value)
+    parts = [json_text(item) for item in value if item is not None]
     if any(not part or ";" in part for part in parts):
         raise ValueError("a value of a HubSpot checkbox property can be neither empty nor hold a semicolon")
     return ";".join(parts)
 
 
-def _choice(value: Any) -> str:
-    return value if isinstance(value, str) else to_json(value).decode()
-
-
 _PLAIN: Mapping[ColumnType, Callable[[Any], str]] = {
     ColumnType.TEXT: str,
     ColumnType.INTEGER: str,
-    ColumnType.DECIMAL: _decimal,
+    ColumnType.DECIMAL: number_text,
     ColumnType.FLOAT: _float,
     ColumnType.BOOLEAN: lambda value: "true" if value else "false",
     ColumnType.TIME: lambda value: str(value.isoformat()),

@@ -29,7 +29,6 @@ from decimal import Decimal
 from typing import Any, ClassVar
 from urllib.parse import quote, urlsplit
 
-import msgspec
 import requests
 from pydantic import Field, SecretStr, model_validator
 from requests.auth import AuthBase
@@ -60,15 +59,15 @@ from revetl_dbt.destinations.base import (
     UnauthorizedError,
     UnknownOutcomeError,
 )
-from revetl_dbt.destinations.encoding import finite, utc
+from revetl_dbt.destinations.encoding import finite, json_text, utc_day, utc_text
 from revetl_dbt.destinations.transport import (
     BearerAuth,
     HttpDestination,
     NoAuth,
     decode_json,
+    json_or_empty,
     retry_after,
     status_error,
-    to_json,
 )
 
 BATCH = 300
@@ -270,7 +269,7 @@ class Marketo(HttpDestination):
         return super().send(method, path, **options)
 
     def error(self, response: requests.Response) -> DestinationError:
-        body = _json(response)
+        body = json_or_empty(response)
         if body.get("errors"):
             return _refusal(body, response)
         message = body.get("error_description") or f"{response.status_code} {response.reason}"
@@ -748,10 +747,10 @@ class Marketo(HttpDestination):
         """Marketo's words for rows of the file, by `seq`: the rows come back with the reason as their last column."""
         path = _import_path(object_name)[2].format(quote(job, safe=""), which)
         response = self.request("GET", path)
-        if _json(response).get("errors"):
-            raise _refusal(_json(response), response)
+        if json_or_empty(response).get("errors"):
+            raise _refusal(json_or_empty(response), response)
         text = response.content.decode("utf-8-sig", "replace")
-        by_match = {tuple(_key(_cell(value)) for value in change.match.values()): change.seq for change in rows}
+        by_match = {tuple(_key(json_text(value)) for value in change.match.values()): change.seq for change in rows}
         names = list(rows[0].match)
         reasons = {}
         for item in csv.DictReader(io.StringIO(text, newline="")):
@@ -879,7 +878,7 @@ def _key(value: Any) -> str:
 
 
 def _filter(match: str, values: Sequence[Any], fields: Sequence[str]) -> dict[str, Any]:
-    texts = [_cell(value) for value in values]
+    texts = [json_text(value) for value in values]
     if any("," in text for text in texts):
         raise FatalError(
             f"a value of `{match}` holds a comma, and Marketo's queries separate values by commas: match on a field "
@@ -991,15 +990,6 @@ def _imported_outcome(
     return Outcome(change.seq, Status.ACCEPTED, change.id)
 
 
-def _json(response: requests.Response) -> Mapping[str, Any]:
-    """The body of a refusal that may have none: errors can be HTML pages or plain text."""
-    try:
-        body = msgspec.json.decode(response.content)
-    except msgspec.DecodeError:
-        return {}
-    return body if isinstance(body, Mapping) else {}
-
-
 # -- import files ------------------------------------------------------------------------------------
 
 
@@ -1014,7 +1004,7 @@ def _in_file(changes: Sequence[Change]) -> tuple[list[Change], list[Change]]:
     rest: list[Change] = []
     for change in changes:
         record = {**change.match, **change.fields}
-        if change.match and all(value is not None and _is_plain(_cell(value)) for value in record.values()):
+        if change.match and all(value is not None and _is_plain(json_text(value)) for value in record.values()):
             groups.setdefault(tuple(sorted(record)), []).append(change)
         else:
             rest.append(change)
@@ -1038,12 +1028,8 @@ def _csv(changes: Sequence[Change]) -> bytes:
     writer.writerow(names)
     for change in changes:
         record = {**change.match, **change.fields}
-        writer.writerow([_cell(record[name]) for name in names])
+        writer.writerow([json_text(record[name]) for name in names])
     return text.getvalue().encode()
-
-
-def _cell(value: Any) -> str:
-    return value if isinstance(value, str) else to_json(value).decode()
 
 
 # -- fields and values -------------------------------------------------------------------------------
@@ -1087,7 +1073,7 @@ def _activity_record(kind: Mapping[str, Any], fields: Mapping[str, Any], lead: i
         "leadId": lead,
         "activityDate": fields["activityDate"],
         "activityTypeId": kind["id"],
-        "primaryAttributeValue": _cell(fields[primary]),
+        "primaryAttributeValue": json_text(fields[primary]),
         "attributes": [
             {"apiName": name, "value": value}
             for name, value in fields.items()
@@ -1117,7 +1103,7 @@ _TEXT_BYTES = 30_000
 def _encoder(column: ColumnType, info: FieldInfo | None) -> Encoder:
     kind = None if info is None else info.type.lower()
     if column in (ColumnType.TIMESTAMP, ColumnType.TIMESTAMPTZ):
-        write: Callable[[Any], Any] = _utc_day if kind == "date" else _moment
+        write: Callable[[Any], Any] = utc_day if kind == "date" else _moment
     elif column is ColumnType.DATE:
         write = _midnight if kind == "datetime" else date.isoformat
     elif column in (ColumnType.DECIMAL, ColumnType.FLOAT):
@@ -1127,18 +1113,12 @@ def _encoder(column: ColumnType, info: FieldInfo | None) -> Encoder:
     else:
         write = _PLAIN[column]
     if kind in _TEXTS:
-        return lambda value: None if value is None else _cell(write(value))
+        return lambda value: None if value is None else json_text(write(value))
     return lambda value: None if value is None else write(value)
 
 
 def _moment(value: datetime) -> str:
-    moment = utc(value)
-    assert moment is not None
-    return moment.replace(tzinfo=None).isoformat(timespec="seconds") + "Z"
-
-
-def _utc_day(value: datetime) -> str:
-    return _moment(value)[:10]
+    return utc_text(value, "seconds") + "Z"
 
 
 def _midnight(value: date) -> str:
@@ -1168,5 +1148,5 @@ _PLAIN: Mapping[ColumnType, Callable[[Any], Any]] = {
     ColumnType.INTEGER: int,
     ColumnType.BOOLEAN: bool,
     ColumnType.TIME: lambda value: str(value.isoformat()),
-    ColumnType.NESTED: lambda value: value if isinstance(value, str) else to_json(value).decode(),
+    ColumnType.NESTED: json_text,
 }

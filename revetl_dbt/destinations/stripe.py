@@ -4,15 +4,17 @@ Facts are from https://docs.stripe.com/api (customers, products, prices, errors,
 https://docs.stripe.com/search, /rate-limits, /error-low-level and /keys, and from the parameters in Stripe's own
 description of API version 2026-10-28:
 
-- there is no batch and no upsert: a record is looked for, then updated by its id or created; - lists by e-mail, product
-id and lookup key are up to date at once, search (by metadata) lags by a minute, in outages by an hour; - the empty text
-clears, but for what Stripe calls "cannot be unset"; - an `Idempotency-Key` makes Stripe repeat its first answer, a
-refusal or a 500 included, for at least 24 hours: so a create keeps its key, and a repeated answer is followed up,
-while an update, which does no harm when it is repeated, has a key of its own each time (or changing a value there and
-back would be lost); - addresses, shipping and package sizes are replaced as a whole
-(github.com/stripe/stripe-python/issues/255, stripe-go/pull/179), so that what a partial update leaves out is read and
-sent along; metadata and invoice settings are merged; - most of a price never changes; prices cannot be deleted,
-products only without prices.
+- There is no batch and no upsert: a record is looked for, then updated by its id or created.
+- Lists by e-mail, product id and lookup key are up to date at once; search (by metadata) lags by a minute, in outages
+  by an hour.
+- The empty text clears, but for what Stripe calls "cannot be unset".
+- An `Idempotency-Key` makes Stripe repeat its first answer, a refusal or a 500 included, for at least 24 hours: so a
+  create keeps its key, and a repeated answer is followed up, while an update, which does no harm when it is repeated,
+  has a key of its own each time (or changing a value there and back would be lost).
+- Addresses, shipping and package sizes are replaced as a whole (github.com/stripe/stripe-python/issues/255,
+  stripe-go/pull/179), so that what a partial update leaves out is read and sent along; metadata and invoice settings
+  are merged.
+- Most of a price never changes; prices cannot be deleted, products only without prices.
 """
 
 from __future__ import annotations
@@ -25,7 +27,6 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, ClassVar
 from urllib.parse import quote, urlencode
 
-import msgspec
 import requests
 from pydantic import Field, SecretStr, model_validator
 from requests.auth import AuthBase
@@ -50,11 +51,12 @@ from revetl_dbt.destinations.base import (
     Status,
     UnknownOutcomeError,
 )
-from revetl_dbt.destinations.encoding import finite, utc
+from revetl_dbt.destinations.encoding import number_text, utc_text
 from revetl_dbt.destinations.transport import (
     BearerAuth,
     HttpDestination,
     decode_json,
+    json_or_empty,
     retry_after,
     status_error,
     to_json,
@@ -588,11 +590,7 @@ def _record(response: requests.Response) -> Mapping[str, Any]:
 
 def _problem(response: requests.Response) -> Mapping[str, Any]:
     """Stripe's error object; empty where the answer has none, such as an HTML page from what stands before Stripe."""
-    try:
-        body = msgspec.json.decode(response.content)
-    except msgspec.DecodeError:
-        return {}
-    problem = body.get("error") if isinstance(body, Mapping) else None
+    problem = json_or_empty(response).get("error")
     return problem if isinstance(problem, Mapping) else {}
 
 
@@ -719,15 +717,12 @@ def _plain(value: Any) -> str:
         return value
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, Decimal):
-        return format(finite(value), "f")
-    if isinstance(value, float):
-        finite(value)
-        return str(int(value)) if value.is_integer() else format(Decimal(repr(value)), "f")
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    if isinstance(value, Decimal | float):
+        return number_text(value)
     if isinstance(value, datetime):
-        moment = utc(value)
-        assert moment is not None
-        return moment.replace(tzinfo=None).isoformat() + "Z"
+        return utc_text(value, "auto") + "Z"
     if isinstance(value, date | time):
         return value.isoformat()
     return to_json(value).decode() if isinstance(value, (list, Mapping)) else str(value)

@@ -228,6 +228,15 @@ def decode_json(response: requests.Response) -> Any:
         raise UnknownOutcomeError(f"{response.status_code} with a body that is not JSON ({kind})") from error
 
 
+def json_or_empty(response: requests.Response) -> Mapping[str, Any]:
+    """The object in the body of a refusal; empty where there is none: errors can be HTML pages or plain text."""
+    try:
+        body = msgspec.json.decode(response.content)
+    except msgspec.DecodeError:
+        return {}
+    return body if isinstance(body, Mapping) else {}
+
+
 def status_error(status: int) -> type[DestinationError]:
     """The class of error that an HTTP status stands for."""
     known = STATUS_ERRORS.get(status)
