@@ -22,7 +22,6 @@ from decimal import Decimal
 from typing import Any, ClassVar, Literal, NamedTuple
 from urllib.parse import quote
 
-import msgspec
 import requests
 from pydantic import Field, SecretStr, model_validator
 from requests.auth import AuthBase
@@ -54,6 +53,7 @@ from revetl_dbt.destinations.transport import (
     BearerAuth,
     HttpDestination,
     decode_json,
+    error_json,
     retry_after,
     status_error,
 )
@@ -887,10 +887,7 @@ _INSTANCE_TIMES = ("external_created_at", "external_updated_at")
 
 def _reason(response: requests.Response) -> tuple[str, str, str | None]:
     """Code, words and request id of an error, which may be no JSON."""
-    try:
-        body = msgspec.json.decode(response.content)
-    except msgspec.DecodeError:
-        body = None
+    body = error_json(response)
     errors = _inner(body, "errors")
     listed = [item for item in errors or () if isinstance(item, Mapping)] if isinstance(errors, list) else []
     words = [str(item.get("message") or item.get("code") or "") for item in listed]

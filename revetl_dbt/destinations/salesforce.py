@@ -28,7 +28,6 @@ from typing import Any, ClassVar
 from urllib.parse import quote
 
 import jwt
-import msgspec
 import requests
 from pydantic import Field, SecretStr, model_validator
 from requests.auth import AuthBase
@@ -67,6 +66,7 @@ from revetl_dbt.destinations.transport import (
     HttpDestination,
     NoAuth,
     decode_json,
+    error_json,
     retry_after,
     status_error,
     to_json,
@@ -215,7 +215,7 @@ class Salesforce(HttpDestination):
         try:
             response = self.send("POST", "/services/oauth2/token", data=self._grant(), auth=NoAuth())
             if response.status_code in (400, 401):
-                code, words = _reason(_json(response))
+                code, words = _reason(error_json(response))
                 text = f"Salesforce refuses the credentials: {words or code or response.status_code}"
                 raise UnauthorizedError(text, code=code)
             if response.status_code != 200:
@@ -292,12 +292,12 @@ class Salesforce(HttpDestination):
         body: dict[str, Any] = {"FullName": full, "Metadata": {"label": label[:40], **_NEW_FIELDS[column]}}
         response = self.send("POST", f"{self._data}/tooling/sobjects/CustomField", json=body)
         # A run that died in between has made the field already, and nobody sees it yet.
-        if response.status_code != 201 and _reason(_json(response))[0] != "DUPLICATE_DEVELOPER_NAME":
+        if response.status_code != 201 and _reason(error_json(response))[0] != "DUPLICATE_DEVELOPER_NAME":
             raise _fatal(self.error(response))
         access = {"SobjectType": object, "Field": full, "PermissionsRead": True, "PermissionsEdit": True}
         body = {**access, "ParentId": self._permission_set()}
         response = self.send("POST", f"{self._data}/sobjects/FieldPermissions", json=body)
-        if response.status_code != 201 and _reason(_json(response))[0] != "DUPLICATE_VALUE":
+        if response.status_code != 201 and _reason(error_json(response))[0] != "DUPLICATE_VALUE":
             raise _fatal(self.error(response))
         self._fields.pop(object, None)
         made = self._described(object).get(name)
@@ -522,7 +522,7 @@ class Salesforce(HttpDestination):
         return super().send(method, path, **options)
 
     def error(self, response: requests.Response) -> DestinationError:
-        code, message = _reason(_json(response))
+        code, message = _reason(error_json(response))
         status = response.status_code
         kind: type[DestinationError] = status_error(status)
         if status == 300:
@@ -819,14 +819,6 @@ def _quoted(cell: str) -> str:
 
 def _sayable(change: Change) -> bool:
     return _NULL not in change.match.values() and _NULL not in change.fields.values()
-
-
-def _json(response: requests.Response) -> Any:
-    """The body of an answer that may have none: errors can be HTML pages or plain text."""
-    try:
-        return msgspec.json.decode(response.content)
-    except msgspec.DecodeError:
-        return None
 
 
 def _items(value: Any) -> list[Mapping[str, Any]]:

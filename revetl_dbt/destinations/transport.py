@@ -228,12 +228,17 @@ def decode_json(response: requests.Response) -> Any:
         raise UnknownOutcomeError(f"{response.status_code} with a body that is not JSON ({kind})") from error
 
 
-def json_or_empty(response: requests.Response) -> Mapping[str, Any]:
-    """The object in the body of a refusal; empty where there is none: errors can be HTML pages or plain text."""
+def error_json(response: requests.Response) -> Any:
+    """The JSON body of a refusal; None where there is none: errors can be HTML pages or plain text."""
     try:
-        body = msgspec.json.decode(response.content)
+        return msgspec.json.decode(response.content)
     except msgspec.DecodeError:
-        return {}
+        return None
+
+
+def json_or_empty(response: requests.Response) -> Mapping[str, Any]:
+    """The object in the body of a refusal; empty where there is none."""
+    body = error_json(response)
     return body if isinstance(body, Mapping) else {}
 
 

@@ -66,6 +66,7 @@ from revetl_dbt.destinations.transport import (
     HttpDestination,
     NoAuth,
     decode_json,
+    error_json,
     retry_after,
     status_error,
     to_json,
@@ -1095,9 +1096,8 @@ def _values(kind: _Kind, item: Mapping[str, Any], fields: Sequence[str], dates: 
 
 def _reason(response: requests.Response) -> tuple[str | None, str | None]:
     """What is wrong in words, and Zendesk's code for it: an answer may be plain text, or JSON of several forms."""
-    try:
-        body = msgspec.json.decode(response.content)
-    except msgspec.DecodeError:
+    body = error_json(response)
+    if body is None:
         plain = response.headers.get("Content-Type", "").startswith("text/plain")
         return (response.text.strip()[:300] or None if plain else None), None
     if not isinstance(body, Mapping):
