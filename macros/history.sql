@@ -45,3 +45,20 @@ select
 from {{ relation }} as l
 where {{ revetl_dbt.revetl_key_text(s, 'l') }} = {{ revetl_dbt.revetl_literal(key) }}
 {% endmacro %}
+
+
+{#
+  Refused rows by status and by the vendor's code: their number, the number of those that are held, one of the messages, and the `columns` of its row as text.
+#}
+{% macro revetl_reasons(rejected, columns, max_attempts) %}
+select _status, _code, _rows, _held, _message{% for name in columns %}, cast({{ name }} as {{ dbt.type_string() }}){% endfor %}
+from (
+  select
+    r.*,
+    count(*) over (partition by _status, _code) as _rows,
+    sum(case when {{ revetl_dbt.revetl_is_held('r', max_attempts) }} then 1 else 0 end) over (partition by _status, _code) as _held,
+    row_number() over (partition by _status, _code order by _message) as _nth
+  from {{ rejected }} as r
+) as ranked
+where _nth = 1
+{% endmacro %}

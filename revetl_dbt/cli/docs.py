@@ -59,6 +59,63 @@ def exposures(options: Options, file: Path | None, check: bool) -> int:
     return 0
 
 
+@command.command(cls=Command, short_help="Write the page of syncs, lineage, runs and refusals")
+@click.option(
+    "--file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Where to; by default target/revetl/index.html",
+)
+@selection_options
+@project_options
+@log_options
+@pass_options
+def generate(options: Options, file: Path | None) -> None:
+    """Write the page of syncs, lineage, runs and refusals.
+
+    One file of HTML that needs no other and no network. Values of rows are not in it.
+    """
+    _generate(options, file)
+
+
+@command.command(cls=Command, short_help="Write the page, and show it in a browser")
+@click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="Port on this machine")
+@click.option("--browser/--no-browser", default=True, show_default=True, help="Open a browser")
+@selection_options
+@project_options
+@log_options
+@pass_options
+def serve(options: Options, port: int, browser: bool) -> None:
+    """Write the page, and show it in a browser.
+
+    On this machine only, until Ctrl-C.
+    """
+    from revetl_dbt.report.serve import serve as serve_page
+
+    path = _generate(options, None)
+    serve_page(path, port, browser=browser, tell=lambda text: click.echo(text, err=True))
+
+
+def _generate(options: Options, file: Path | None) -> Path:
+    import datetime as dt
+
+    from revetl_dbt.cli.work import Work
+    from revetl_dbt.project.files import writing
+    from revetl_dbt.report import artifacts
+    from revetl_dbt.report.site import as_html, in_words, site
+
+    work = Work.begin(options, quietly=True)
+    with work.store() as store:
+        store.prepare()
+        page = site(work.loaded, store, work.mask(), dt.datetime.now(dt.timezone.utc))
+    artifacts.prepare_folder(work.folder)
+    path = file or work.folder / "index.html"
+    with writing(path):
+        path.write_text(as_html(page), encoding="utf-8")
+    if not options.quiet:
+        click.echo(f"Wrote {path}: {in_words(page)}")
+    return path
+
+
 def _without_owner(names: list[str], project: str) -> list[Diagnostic]:
     if not names:
         return []

@@ -39,6 +39,10 @@ class Hearsay:
                 text = re.sub(_whole(value), HIDDEN, text, flags=flags)
         return text
 
+    def hide_values(self, text: str, values: Sequence[Any]) -> str:
+        """The text without these values of a row."""
+        return self.hide(text, (None, None, *values))
+
     def hide_all(self, error: DestinationError, rows: Sequence[Sequence[Any]]) -> None:
         """Take secrets, and the values of a batch's rows, out of the message of an error."""
         text = self.mask(str(error))

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from revetl_dbt.destinations.base import Account
+from revetl_dbt.engine.hearsay import Hearsay
 from revetl_dbt.engine.link import Link
 from revetl_dbt.engine.preview import Example, planned_for
 from revetl_dbt.engine.sync_run import open_sync
@@ -28,7 +29,8 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """Why the row was refused the last time; `status` is rejected or unknown, `at` UTC, without zone."""
+    """Why the row was refused the last time; `status` is rejected or unknown, `at` UTC, without zone, `safe` the
+    message without the row's values."""
 
     op: str
     attempts: int
@@ -37,6 +39,7 @@ class Refused:
     message: str | None
     run_id: str
     at: dt.datetime
+    safe: str | None
 
 
 @dataclass(slots=True)
@@ -68,11 +71,13 @@ def look(store: Store, link: Link, sync: Sync, key: str) -> Look:
     if entry is not None:
         standing, found, run_id, at = entry[len(labels) :]
         url = link.destination.record_url(sync.spec.object, found) if found else None
-        values = dict(zip(labels, entry, strict=False))
-        result.accepted = Accepted(values, standing, found, run_id, at, url)
+        fields = dict(zip(labels, entry, strict=False))
+        result.accepted = Accepted(fields, standing, found, run_id, at, url)
     refusal = ledger.refusal(key)
     if refusal is not None:
-        op, attempts, *rest = refusal[len(labels) :]
-        result.refused = Refused(op, int(attempts), *rest)
+        op, attempts, status, code, message, run_id, at = refusal[len(labels) :]
+        values = [key, *key.split("|"), *refusal[: len(labels)]]
+        safe = message and Hearsay(names=labels).hide_values(message, values)
+        result.refused = Refused(op, int(attempts), status, code, message, run_id, at, safe)
     result.planned = planned_for(ledger, key)
     return result

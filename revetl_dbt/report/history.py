@@ -49,7 +49,7 @@ def events_as_text(found: Sequence[Event], mask: Mask, *, show_values: bool) -> 
     for event in found:
         group = (event.at, event.run_id, event.sync, event.action, event.status)
         if group != former:
-            lines += ["", *_event(event, mask)] if lines else list(_event(event, mask))
+            lines += [*([""] if lines else []), *_event(event, mask, show_values)]
             former = group
         if event.field is not None:
             old, new = (_value(value, show_values) for value in (event.old, event.new))
@@ -85,20 +85,22 @@ def _run(run: PastRun) -> Iterator[str]:
             yield from (f"    {line}" for line in text.splitlines())
 
 
-def _event(event: Event, mask: Mask) -> Iterator[str]:
+def _event(event: Event, mask: Mask, show_values: bool) -> Iterator[str]:
     attempt = f", attempt {event.attempt}" if event.attempt else ""
     record = f", record {event.destination_id}" if event.destination_id else ""
     yield f"{_time(event.at)}  {event.sync}: {event.action} {event.status}{attempt}{record}  [run {event.run_id}]"
-    told = ": ".join(mask(event.sync, text) for text in (event.code, event.message) if text)
+    # What it quotes of the row as it was then cannot be told from its own words any more.
+    message = event.message if show_values or not event.message else f"{HIDDEN}, unless --show-values asks for it"
+    told = ": ".join(mask(event.sync, text) for text in (event.code, message) if text)
     if told:
         yield f"    {told}"
 
 
 def _event_data(event: Event, mask: Mask, show_values: bool) -> dict[str, Any]:
     data = _plain(event._asdict())
-    data["message"] = None if event.message is None else mask(event.sync, event.message)
+    data["message"] = _masked(event.sync, event.message, mask)
     if not show_values:
-        data |= {name: None if data[name] is None else HIDDEN for name in ("old", "new")}
+        data |= {name: None if data[name] is None else HIDDEN for name in ("old", "new", "message")}
     return data
 
 
@@ -114,7 +116,8 @@ def _look(item: Look, mask: Mask, show_values: bool) -> Iterator[str]:
     yield from _accepted(item, show_values)
     if item.refused is not None:
         refused = item.refused
-        told = ": ".join(mask(item.sync.name, text) for text in (refused.code, refused.message) if text)
+        message = refused.message if show_values else refused.safe
+        told = ": ".join(mask(item.sync.name, text) for text in (refused.code, message) if text)
         times = "once" if refused.attempts == 1 else f"{refused.attempts} times"
         yield f"  refused    {refused.op} {refused.status} {times}, the last {_time(refused.at)} [run {refused.run_id}]"
         yield from (f"             {line}" for line in told.splitlines())
@@ -188,7 +191,7 @@ def _look_data(item: Look, mask: Mask, show_values: bool) -> dict[str, Any]:
             "attempts": refused.attempts,
             "status": refused.status,
             "code": refused.code,
-            "message": None if refused.message is None else mask(item.sync.name, refused.message),
+            "message": _masked(item.sync.name, refused.message if show_values else refused.safe, mask),
             "run_id": refused.run_id,
             "at": _stamp(refused.at),
         },
@@ -203,6 +206,10 @@ def _look_data(item: Look, mask: Mask, show_values: bool) -> dict[str, Any]:
             for example in item.planned
         ],
     }
+
+
+def _masked(sync: str, text: str | None, mask: Mask) -> str | None:
+    return None if text is None else mask(sync, text)
 
 
 def _value(value: Any, show_values: bool) -> str:

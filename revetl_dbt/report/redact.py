@@ -18,8 +18,8 @@ from revetl_dbt.project.render import SECRET_PREFIX
 SECRET = "*****"  # noqa: S105 - dbt's mask
 HIDDEN = "(hidden)"
 
-_AROUND = r"\s@\"'`<>()\[\]{},;:=|\\/"
-_EMAIL = re.compile(rf"[^{_AROUND}]+(?:@|%40)[^{_AROUND}&?]+", re.IGNORECASE)
+_AROUND = r"\s\"'`<>()\[\]{},;:=|\\/"
+_EMAIL = re.compile(rf"[^{_AROUND}]+(?:@|%40)[^{_AROUND}&?]+", re.IGNORECASE)  # also what was meant to be one: a@@b
 _NUMBERS = re.compile(
     r"(?<!\w)(?:"
     r"(?P<date>\d{4}-\d\d-\d\d(?!\d)|\d\d?:\d\d(?::\d\d)?(?!\d))|(?P<address>\d{1,3}(?:\.\d{1,3}){3}(?!\d))"

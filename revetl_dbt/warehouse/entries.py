@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -28,6 +29,11 @@ class Entry:
     layout: str
     updated_at: dt.datetime | None
     settled_at: dt.datetime | None
+
+    @property
+    def columns(self) -> list[str]:
+        """The ledger's columns of keys and fields."""
+        return [str(name) for name, *_ in json.loads(self.layout)["columns"]]
 
     def identifier(self, table: str) -> str:
         """The name of one of its `TABLES`."""

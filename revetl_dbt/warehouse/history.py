@@ -6,6 +6,7 @@ import datetime as dt
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from revetl_dbt.warehouse.entries import Entry
 from revetl_dbt.warehouse.store import Store
 
 
@@ -57,6 +58,18 @@ class Event(NamedTuple):
     destination_id: str | None
 
 
+class Reason(NamedTuple):
+    """Why rows of a sync are refused: how many for this reason, how many of those are held, and the message about one
+    of them, whose values are `values` (keys and fields, as text)."""
+
+    status: str
+    code: str | None
+    rows: int
+    held: int
+    message: str | None
+    values: tuple[str | None, ...]
+
+
 def past_runs(store: Store, syncs: Sequence[str], limit: int, run_id: str | None = None) -> list[PastRun]:
     """The newest runs of the syncs, the newest first."""
     names = ", ".join(store.literal(name) for name in syncs)
@@ -81,3 +94,11 @@ def events(store: Store, syncs: Sequence[str], key: str, limit: int) -> list[Eve
     rows = [*store.query(refused), *store.query(changed)]
     found = [Event(*row) for row in rows]
     return sorted(found, key=lambda event: (event.at, event.run_id, event.field or ""), reverse=True)[:limit]
+
+
+def reasons(store: Store, entry: Entry, max_attempts: int) -> list[Reason]:
+    """Why rows of a sync and account are refused, the most frequent reason first."""
+    arguments = {"rejected": store.relation(entry.identifier("rejected")), "columns": entry.columns}
+    rows = store.query(str(store.session.macro("revetl_reasons", **arguments, max_attempts=max_attempts)))
+    found = [Reason(status, code, int(n), int(held), text, tuple(row)) for status, code, n, held, text, *row in rows]
+    return sorted(found, key=lambda reason: -reason.rows)

@@ -66,6 +66,7 @@ def test_runs_are_listed_and_every_change_of_a_row(tiny: Tiny) -> None:
     hidden = tiny.revetl("history", "--key", "3").stdout
     assert "Jane" not in hidden
     assert "x@y.io" not in hidden
+    assert "are refused" not in hidden
     assert "    seats  (hidden) -> (hidden)" in hidden
     assert "people_to_crm: update rejected, attempt 1" in hidden
     assert "Nothing is written down of key `none`" in tiny.revetl("history", "--key", "none").stderr

@@ -33,6 +33,7 @@ class TestPersonalValues:
         for text in (
             f"{before} {email} {after}",
             f"{before}<{email}>",
+            f"{before} {email.replace('@', '@@')} {after}",
             f"{before}: {email.replace('@', '%40')}, {after}",
         ):
             assert email.partition("@")[2] not in redact(text).replace(before, "").replace(after, "")
