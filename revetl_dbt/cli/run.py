@@ -96,10 +96,11 @@ def send(work: Work, how: Sending, choose: Callable[[Store], Sequence[Sync]] | N
     from revetl_dbt.engine.patience import RetryPolicy
     from revetl_dbt.engine.result import RunOptions
     from revetl_dbt.engine.run import Run
-    from revetl_dbt.report import artifacts
+    from revetl_dbt.report import artifacts, openlineage
     from revetl_dbt.report.console import ConsoleReporter
     from revetl_dbt.report.notify import deliver
 
+    lineage = openlineage.wanted()
     release = work.named(how.release, "--release")
     if not work.loaded.syncs:
         _write(work, how, [], {}, 0.0, work.log.invocation_id)
@@ -129,11 +130,17 @@ def send(work: Work, how: Sending, choose: Callable[[Store], Sequence[Sync]] | N
         run = Run(store, links, settings, reporter, stop)
         results = run.execute(syncs, work.skip)
         tidings = list(work.tidings(store, results, run.run_id))
+        namespace = store.session.namespace
     seconds = time.monotonic() - started
     reporter.summarise(results, seconds, store.tables["revetl_outcomes"], run.run_id)
     _write(work, how, results, reporter.timing, seconds, run.run_id)
     deliver(tidings, work.loaded.channels, work.log)
     _show_in_actions(work, results, seconds)
+    if lineage:
+        project = work.loaded.project.name
+        lost = openlineage.emit(results, reporter.timing, project, namespace, run.run_id, work.redact())
+        if lost:
+            work.log.notice(f"OpenLineage events could not be delivered: {lost}")
     failed = any(result.status in ("error", "partial") for result in results)
     return FAILED if failed or stop.is_set() else 0
 

@@ -73,6 +73,19 @@ class DbtSession:
         """dbt's number of threads for this target."""
         return int(self._config.threads)
 
+    @property
+    def namespace(self) -> str:
+        """What tells this warehouse from others, for lineage: `postgres://host:port`, `snowflake://account`, ...
+
+        https://openlineage.io/docs/spec/naming
+        """
+        if self.adapter_type == "bigquery":
+            return "bigquery"
+        credentials = self._config.credentials
+        place = getattr(credentials, "path", None) if self.adapter_type == "duckdb" else credentials.unique_field
+        port = getattr(credentials, "port", None)
+        return f"{self.adapter_type}://{place}" + (f":{port}" if port else "")
+
     def variable(self, name: str, default: Any) -> Any:
         """A dbt variable as `var(name, default)` would give it to the root project."""
         given = self._config.vars.vars_for(_RootNode(self._config.project_name), self.adapter_type)
