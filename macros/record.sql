@@ -6,7 +6,8 @@
   {{ return({
     'revetl_syncs': [
       ('sync', text), ('account', text), ('account_name', text), ('destination', text), ('object', text), ('model', text),
-      ('ledger', text), ('plan_id', text), ('checksum', text), ('layout', text), ('state_format', big), ('updated_at', time), ('settled_at', time)],
+      ('ledger', text), ('plan_id', text), ('checksum', text), ('layout', text), ('state_format', big), ('updated_at', time), ('settled_at', time),
+      ('claimed', text)],
     'revetl_accounts': [('fingerprint', text), ('account', text), ('account_name', text), ('url', text), ('seen_at', time)],
     'revetl_runs': [
       ('run_id', text), ('sync', text), ('account', text), ('model', text), ('destination', text), ('object', text), ('mode', text), ('target', text),

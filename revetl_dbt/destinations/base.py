@@ -182,7 +182,12 @@ class ColumnType(str, Enum):
 
 @dataclass(frozen=True, slots=True)
 class FieldInfo:
-    """A field as described: `type` is the vendor's word, `options` the values that it accepts (None: any)."""
+    """A field as described: `type` is the vendor's word, `options` the values that it accepts (None: any).
+
+    `unique`: records can be found by it. `conclusive`: more than that, the vendor refuses a second record with the same
+    value, and read() finds a record by it from the moment that it is there, not through a search index that lags: a
+    record whose answer was lost and that is not found can be sent again.
+    """
 
     name: str
     type: str
@@ -190,6 +195,7 @@ class FieldInfo:
     required: bool = False
     writable: bool = True
     unique: bool = False
+    conclusive: bool = False
     options: tuple[str, ...] | None = None
     max_length: int | None = None
 
@@ -488,7 +494,10 @@ class Destination(ABC):
         raise NotImplementedError(f"{self.type} does not take records as JSON text")
 
     def read(self, object: str, match: str, values: Sequence[Any], fields: Sequence[str]) -> Iterable[Found]:  # noqa: A002
-        """The records whose field `match` has one of `values` (encoded, at most 100). Only where `reads`."""
+        """The records whose field `match` has one of `values` (encoded, at most 100). Only where `reads`.
+
+        Raises a DestinationError: FatalError where the destination does not tell, whenever it is asked.
+        """
         raise NotImplementedError(f"{self.type} cannot be read back")
 
     def renew(self) -> bool:

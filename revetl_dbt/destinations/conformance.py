@@ -303,6 +303,24 @@ class Conformance:
             if subject.reports:
                 assert Status.CREATED not in {outcome.status for outcome in again.values()}
 
+    def test_a_conclusive_field_tells_what_became_of_a_record(self, subject: Subject) -> None:
+        with _connected(subject) as (destination, kind, _):
+            if not kind.described or not _descriptions(subject, destination)[subject.match].conclusive:
+                return
+            assert kind.reads, "what is conclusive is read"
+            for n, operation in enumerate(o for o in _CREATING if o in kind.operations and o not in kind.idempotent):
+                change = _change(subject, destination, n)
+                ask = partial(destination.read, kind.name, subject.match, [change.match[subject.match]], [subject.text])
+                assert list(ask()) == []
+                _accepted(_sent(destination, kind, _batch(kind, operation, [change])))
+                found = list(ask())
+                assert len(found) == 1, "it must be found at once"
+                assert _same(found[0].fields[subject.text], change.fields[subject.text])
+                with contextlib.suppress(BatchRejectedError):
+                    again = _by_seq(_sent(destination, kind, _batch(kind, operation, [change])), [change])[n]
+                    assert again.status is Status.REJECTED, "a second record with the same value must be refused"
+                assert list(ask()) == found
+
     def test_a_job_can_be_asked_by_another_process(self, subject: Subject) -> None:
         with _connected(subject) as (destination, kind, _), _connected(subject) as (other, _, _):
             for n, operation in enumerate(set(_CREATING) & set(kind.bulk)):

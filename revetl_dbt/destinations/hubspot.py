@@ -1181,13 +1181,16 @@ def _field(object_name: str, item: Mapping[str, Any]) -> FieldInfo:
     name, kind = str(item["name"]), str(item.get("type"))
     readable = item.get("modificationMetadata") or {}
     options = tuple(str(option["value"]) for option in item.get("options") or [])
+    # HubSpot refuses a second record with the same value of one of these, and batch/read is no search.
+    unique = bool(item.get("hasUniqueValue")) or name in _UNIQUE.get(object_name, (RECORD_ID,))
     closed = kind == "enumeration" and options and not item.get("externalOptions")
     return FieldInfo(
         name=name,
         type=kind,
         label=item.get("label"),
         writable=not (readable.get("readOnlyValue") or item.get("calculated")),
-        unique=bool(item.get("hasUniqueValue")) or name in _UNIQUE.get(object_name, (RECORD_ID,)),
+        unique=unique,
+        conclusive=unique,
         options=options if closed else None,
     )
 

@@ -921,7 +921,9 @@ _CREATED_AS: Mapping[ColumnType, str] = {
 
 
 def _standard(name: str, kind: str) -> FieldInfo:
-    return FieldInfo(name, kind, unique=name in _UNIQUE, writable=name != "company_id")
+    # The others are only found by a search, which finds new contacts after minutes.
+    conclusive = name == "external_id"
+    return FieldInfo(name, kind, unique=name in _UNIQUE, conclusive=conclusive, writable=name != "company_id")
 
 
 def _attribute(item: Mapping[str, Any]) -> FieldInfo:

@@ -872,6 +872,7 @@ def _field(item: Mapping[str, Any]) -> FieldInfo:
         required=bool(item.get("createable")) and not item.get("nillable") and not item.get("defaultedOnCreate"),
         writable=writable,
         unique=bool(item.get("externalId") or item.get("idLookup")),
+        conclusive=bool(item.get("unique")),  # SOQL reads the records themselves
         options=options if item.get("restrictedPicklist") else None,
         max_length=length if kind in _TEXTS and isinstance(length, int) and length > 0 else None,
     )

@@ -23,7 +23,7 @@ import uuid
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timezone
 from functools import partial
 from typing import Any, ClassVar
@@ -1132,11 +1132,13 @@ def _named(type_: str, *names: str, **more: Any) -> list[FieldInfo]:
 
 _ROLES = ("end-user", "agent", "admin")
 _STATUSES = ("new", "open", "pending", "hold", "solved", "closed")
-_UNIQUE_ID = [FieldInfo("id", "integer", writable=False, unique=True), FieldInfo("external_id", "text", unique=True)]
+_ID_FIELD = FieldInfo("id", "integer", writable=False, unique=True)
+_EXTERNAL_ID = FieldInfo("external_id", "text", unique=True, conclusive=True)  # read without the search
 _TIMES = _named("datetime", "created_at", "updated_at", writable=False)
 _STANDARD: Mapping[str, Sequence[FieldInfo]] = {
     "users": [
-        *_UNIQUE_ID,
+        _ID_FIELD,
+        _EXTERNAL_ID,
         FieldInfo("email", "text", unique=True),
         FieldInfo("name", "text", required=True),
         FieldInfo("role", "text", options=_ROLES),
@@ -1151,7 +1153,8 @@ _STANDARD: Mapping[str, Sequence[FieldInfo]] = {
         *_TIMES,
     ],
     "organizations": [
-        *_UNIQUE_ID,
+        _ID_FIELD,
+        _EXTERNAL_ID,
         FieldInfo("name", "text", required=True, unique=True),
         *_named("text", "details", "notes"),
         *_named("integer", "group_id"),
@@ -1160,7 +1163,8 @@ _STANDARD: Mapping[str, Sequence[FieldInfo]] = {
         *_TIMES,
     ],
     "tickets": [
-        *_UNIQUE_ID,
+        _ID_FIELD,
+        replace(_EXTERNAL_ID, conclusive=False),  # several tickets may share one
         FieldInfo("comment", "comment", required=True),
         FieldInfo("status", "text", options=_STATUSES),
         FieldInfo("priority", "text", options=("urgent", "high", "normal", "low")),
@@ -1175,8 +1179,8 @@ _STANDARD: Mapping[str, Sequence[FieldInfo]] = {
         *_TIMES,
     ],
     "custom": [
-        FieldInfo("id", "text", writable=False, unique=True),
-        FieldInfo("external_id", "text", unique=True),
+        replace(_ID_FIELD, type="text"),
+        _EXTERNAL_ID,
         FieldInfo("name", "text", required=True),
         *_TIMES,
     ],

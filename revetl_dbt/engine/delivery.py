@@ -1,4 +1,4 @@
-"""Getting one batch to an outcome for every change: retries, re-authentication, bisecting, missing records."""
+"""Getting one batch to an outcome for every change: retries, re-authentication, bisecting, reading back."""
 
 from __future__ import annotations
 
@@ -29,23 +29,25 @@ from revetl_dbt.destinations.base import (
 from revetl_dbt.engine.mapping import seq_of
 from revetl_dbt.engine.pacing import Pacer
 from revetl_dbt.engine.patience import RetryPolicy, back_off
+from revetl_dbt.engine.read_back import ReadBack
 
 
 class InterruptedDeliveryError(Exception):
     """The destination stopped in the middle of a batch: `outcomes` are known, the rest was not attempted.
 
-    `job_goes_on`: the vendor still works on a job of the batch, which the next run takes up.
+    `left_open`: the vendor still works on a job of the batch, or has records of it that it was not asked about yet:
+    the next run takes it up.
     """
 
-    def __init__(self, cause: DestinationError, outcomes: Sequence[Outcome], *, job_goes_on: bool = False) -> None:
+    def __init__(self, cause: DestinationError, outcomes: Sequence[Outcome], *, left_open: bool = False) -> None:
         super().__init__(str(cause))
         self.cause = cause
         self.outcomes = list(outcomes)
-        self.job_goes_on = job_goes_on
+        self.left_open = left_open
 
     def after(self, known: Iterable[Outcome]) -> InterruptedDeliveryError:
         """The same with the outcomes of what was settled before."""
-        return InterruptedDeliveryError(self.cause, [*known, *self.outcomes], job_goes_on=self.job_goes_on)
+        return InterruptedDeliveryError(self.cause, [*known, *self.outcomes], left_open=self.left_open)
 
 
 Fence = Callable[[], None]
@@ -57,6 +59,7 @@ Note = Callable[[Sequence[Sendable], str], None]
 class _Way:
     """How a batch is sent, and whether that may be done twice."""
 
+    operation: Operation
     send: Callable[[Sequence[Sendable]], Iterable[Outcome]]
     repeatable: bool
 
@@ -72,14 +75,17 @@ class Delivery:
         namespace: uuid.UUID,
         policy: RetryPolicy,
         fence: Fence = lambda: None,
+        read_back: ReadBack | None = None,
     ) -> None:
-        """`fence` is asked before every write: it raises StoppedError when nothing more may leave."""
+        """`fence` is asked before every write: it raises StoppedError when nothing more may leave. `read_back` asks
+        what became of records whose answer was lost."""
         self._destination = destination
         self._kind = kind
         self._pacer = pacer
         self._namespace = namespace
         self._policy = policy
         self._fence = fence
+        self._read_back = read_back
 
     def takes_json(self, operation: Operation) -> bool:
         """True when records may be `Rendered` for this operation."""
@@ -91,7 +97,7 @@ class Delivery:
         With `note`, through the vendor's asynchronous jobs. Raises InterruptedDeliveryError when the destination stops.
         """
         send = partial(self._write, operation) if note is None else partial(self._through_job, operation, note)
-        way = _Way(send, operation in self._kind.idempotent)
+        way = _Way(operation, send, operation in self._kind.idempotent)
         outcomes: list[Outcome] = []
         try:
             answered = self._attempt(way, changes)
@@ -100,7 +106,10 @@ class Delivery:
             self._settle(way, changes, answered, outcomes)
         except InterruptedDeliveryError as stop:
             stop.outcomes = [outcome for outcome in stop.outcomes if outcome.status is not Status.RETRY]
-            raise stop.after(outcomes) from stop
+            whole = stop.after(outcomes)
+            in_doubt = any(outcome.status is Status.UNKNOWN for outcome in whole.outcomes)
+            whole.left_open |= in_doubt and self._can_read_back(way, changes)
+            raise whole from stop
         except DestinationError as error:
             raise InterruptedDeliveryError(error, outcomes) from error
         return outcomes
@@ -128,16 +137,16 @@ class Delivery:
                 self._pacer.wait(answer.seconds)
             except UnauthorizedError as error:
                 if renewed or not self._destination.renew():
-                    raise InterruptedDeliveryError(error, [], job_goes_on=True) from error
+                    raise InterruptedDeliveryError(error, [], left_open=True) from error
                 renewed = True
             except (RetryableError, UnknownOutcomeError) as error:
                 failures += 1
                 try:
                     back_off(error, failures, self._policy, self._pacer)
                 except DestinationError as stop:
-                    raise InterruptedDeliveryError(stop, [], job_goes_on=True) from stop
+                    raise InterruptedDeliveryError(stop, [], left_open=True) from stop
             except DestinationError as error:
-                raise InterruptedDeliveryError(error, [], job_goes_on=True) from error
+                raise InterruptedDeliveryError(error, [], left_open=True) from error
 
     def _settle(
         self, way: _Way, changes: Sequence[Sendable], answered: Sequence[Outcome], outcomes: list[Outcome]
@@ -146,7 +155,9 @@ class Delivery:
         # What may have been accepted is sent again too where that does no harm.
         unsettled = {Status.RETRY, Status.UNKNOWN} if way.repeatable else {Status.RETRY}
         pending, failures = list(changes), 0
+        doubted: set[int] = set()
         while True:
+            answered = self._asked_back(way, pending, answered, doubted)
             again = {outcome.seq: outcome for outcome in answered if outcome.status in unsettled}
             outcomes += [outcome for outcome in answered if outcome.seq not in again]
             pending = [change for change in pending if change.seq in again]
@@ -159,6 +170,30 @@ class Delivery:
             self._pacer.wait(self._policy.delay(failures))
             # Records that block each other (row locks) get through in smaller company.
             answered = self._attempt_parts(way, pending, max(1, len(changes) >> failures))
+
+    def _asked_back(
+        self, way: _Way, changes: Sequence[Sendable], answered: Sequence[Outcome], doubted: set[int]
+    ) -> Sequence[Outcome]:
+        """What was answered, with what the destination says of records whose answer was lost; `doubted` remembers them.
+
+        One that is refused when it is sent again may be there by the first time: a request can be late.
+        """
+        lost = {outcome.seq for outcome in answered if outcome.status is Status.UNKNOWN}
+        refused = {outcome.seq for outcome in answered if outcome.status is Status.REJECTED} & doubted
+        if self._read_back is None or not (lost or refused) or not self._can_read_back(way, changes):
+            return answered
+        doubted |= lost
+        asked = [change for change in cast("Sequence[Change]", changes) if change.seq in lost | refused]
+        try:
+            told = self._read_back.outcomes(way.operation, asked)
+        except DestinationError as error:
+            raise InterruptedDeliveryError(error, answered, left_open=True) from error
+        told = {seq: outcome for seq, outcome in told.items() if seq in lost or outcome.status.accepted}
+        return [told.get(outcome.seq, outcome) for outcome in answered]
+
+    def _can_read_back(self, way: _Way, changes: Sequence[Sendable]) -> bool:
+        can = self._read_back is not None and self._read_back.can(way.operation)
+        return can and not isinstance(changes[0], Rendered)
 
     def _attempt_parts(self, way: _Way, changes: Sequence[Sendable], size: int) -> Sequence[Outcome]:
         answered: list[Outcome] = []

@@ -25,6 +25,7 @@ from revetl_dbt.destinations.base import (
     Sendable,
     Status,
 )
+from revetl_dbt.engine.claims import Claims
 from revetl_dbt.engine.delivery import Delivery, InterruptedDeliveryError, Note
 from revetl_dbt.engine.hearsay import Hearsay
 from revetl_dbt.engine.journal import Journal
@@ -111,7 +112,7 @@ class _Finished:
     results: list[Result]
     stopped: DestinationError | None = None
     safe: dict[int, str] = field(default_factory=dict)  # number: its message without values, where it quotes some
-    job_goes_on: bool = False
+    left_open: bool = False
 
 
 class Sender:
@@ -147,6 +148,7 @@ class Sender:
         self._preparation = preparation
         self._delivery = delivery
         self._journal = journal
+        self._claims = Claims(ledger, plan_id, run_id, lease.renew)
         self._plan_id = plan_id
         self._run_id = run_id
         self._workers = 1 if kind.ordered or self._spec.mode is Mode.APPEND else concurrency
@@ -158,7 +160,7 @@ class Sender:
         self._open: dict[Range, None] = {}
         self._ranges: list[Range] = []
         self._results: list[Result] = []
-        self._unsettled = False  # the journal tells the next run of batches that are still open
+        self._left: list[Range] = []  # batches that are still open, of which the journal tells the next run
         self._abandoned = False
         self._deadline: float | None = None
         self._flushed = self._renewed = time.monotonic()
@@ -181,7 +183,7 @@ class Sender:
                 self._settle()
             finally:
                 pool.shutdown(wait=not self._abandoned, cancel_futures=True)
-        if not self._unsettled:
+        if not self._left:
             self._journal.finish()
 
     # -- the sync's own thread ---------------------------------------------------------------------
@@ -199,6 +201,8 @@ class Sender:
             if self.stopped is not None or self._stop.is_set():
                 return
             batch = Range(group.op, rows[0][0], rows[-1][0])
+            if course.operation not in self._kind.idempotent:
+                self._claims.cover(batch, ahead=most * course.limits.records, last=group.seq_to)
             self._open[batch] = None
             pool.submit(self._work, batch, course, rows, deliver)
             while not self._finished.empty():
@@ -233,6 +237,7 @@ class Sender:
             except Exception as error:  # noqa: BLE001 - recorded first, raised after the flush
                 failure = error
         self._flush()
+        self._claims.end(self._left)
         if failure is not None:
             raise failure
 
@@ -248,12 +253,12 @@ class Sender:
                 if self._overdue():
                     self._abandon()
                     return
-        if isinstance(finished, _Crashed):
-            del self._open[finished.range]
-            raise finished.error
         del self._open[finished.range]
-        if finished.job_goes_on:
-            self._unsettled = True
+        if isinstance(finished, _Crashed):
+            self._left.append(finished.range)
+            raise finished.error
+        if finished.left_open:
+            self._left.append(finished.range)
         else:
             self._count(finished)
             self._ranges.append(finished.range)
@@ -273,9 +278,10 @@ class Sender:
 
     def _abandon(self) -> None:
         """Leave to the next run what nobody answers for: the journal tells it of these batches."""
-        self._unsettled = self._abandoned = True
+        self._abandoned = True
         self._lease.end()
         batches = len(self._open)
+        self._left += self._open
         self._open.clear()
         if self.stopped is None:
             waited = f"{batches} batches had no answer within {GRACE_SECONDS:.0f} s"
@@ -303,7 +309,8 @@ class Sender:
         if self._ranges:
             # A run that slept through the end of its lease must not touch the plan of the run that followed.
             self._lease.renew()
-            self._ledger.fold(_merged(self._ranges), self._results, self._run_id)
+            folded = _merged(self._ranges)
+            self._ledger.fold(folded, self._results, self._run_id, also=self._claims.without(folded))
             self._journal.forget(self._ranges)
             self._ranges, self._results = [], []
         self._flushed = time.monotonic()
@@ -324,10 +331,10 @@ class Sender:
         try:
             outcomes = deliver(batch, course, rows)
         except InterruptedDeliveryError as stop:
-            if stop.job_goes_on:
+            if stop.left_open:
                 # The journal keeps the batch open: the next run asks what became of it.
                 self._hearsay.hide_all(stop.cause, rows)
-                return _Finished(batch, Counter(), [], stop.cause, job_goes_on=True)
+                return _Finished(batch, Counter(), [], stop.cause, left_open=True)
             outcomes, stopped = stop.outcomes, stop.cause
         if stopped is not None:
             self._hearsay.hide_all(stopped, rows)

@@ -83,9 +83,10 @@ class SyncRun:
             ledger.forget_absent()
         if self._nothing_to_do(ledger):
             return
-        plan = ledger.write_plan()
         plan_id = str(uuid.uuid4())
+        # First, so that nobody takes the plan that goes now for one by which a journal can be recovered.
         self._store.set_plan(self._sync.name, account.id, plan_id)
+        plan = ledger.write_plan()
         self._describe_plan(plan)
         held = self._guarded(plan, first=not ledger.settled)
         self._reporter.planned(self._sync, self._result.planned - self._result.held - self._result.guarded)

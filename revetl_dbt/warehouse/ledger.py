@@ -181,6 +181,10 @@ class Ledger:
         rows = self.store.query(self._sql("revetl_plan_sample", limit_each=limit_each, key=key))
         return [row[:-1] for row in rows]
 
+    def claim(self, plan_id: str, text: str | None) -> str:
+        """The statement that notes which rows of the plan may have left (None: none), as long as it is the plan."""
+        return self.store.claim(self.layout.sync.name, self.account, plan_id, text)
+
     def fold(
         self,
         ranges: Sequence[Range],
@@ -189,10 +193,12 @@ class Ledger:
         *,
         replay: bool = False,
         sent: bool = True,
+        also: Sequence[str] = (),
     ) -> None:
         """Record what became of plan rows: those in `ranges` without another result were accepted.
 
-        Doing it again, with `replay`, changes nothing. What was not `sent` is no change at the destination.
+        Doing it again, with `replay`, changes nothing. What was not `sent` is no change at the destination. `also` are
+        statements for the same transaction.
         """
         if not ranges:
             return
@@ -211,7 +217,7 @@ class Ledger:
         )
         if any(result.status != "accepted" for result in results):
             statements += self._macro("revetl_outcomes", ranges=plain, run_id=run_id, **self._history("outcomes"))
-        self.store.execute(statements)
+        self.store.execute([*statements, *also])
 
     def entry(self, key: str) -> tuple[Any, ...] | None:
         """(fields as text..., standing, destination id, run, when) of the ledger's row with this key as text."""

@@ -3,6 +3,7 @@ forward from what earlier versions wrote, and refused where a later version wrot
 
     1   the first
     2   revetl_format; when a sync settled; which command ran and which guards it set aside; a refused row's status
+    3   revetl_changes; which rows of a sync's plan may have left
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from revetl_dbt.warehouse.layout import table_suffix
 if TYPE_CHECKING:
     from revetl_dbt.warehouse.store import Store
 
-FORMAT = 2
+FORMAT = 3
 _OWN = "revetl_format"
 
 
@@ -126,8 +127,12 @@ def _to_2(store: Store) -> None:
         session.run([session.macro("revetl_rejected_to_format_2", s=s, sync=sync, account=account, outcomes=outcomes)])
 
 
-_STEPS: Mapping[int, Callable[[Store], None]] = {2: _to_2}
+def _to_3(store: Store) -> None:
+    """The new column is empty: of what an earlier version sent only its journal tells."""
+
+
+_STEPS: Mapping[int, Callable[[Store], None]] = {2: _to_2, 3: _to_3}
 
 _FIRST = frozenset({"revetl_syncs", "revetl_accounts", "revetl_runs", "revetl_outcomes", "revetl_leases"})
-_TABLES: Mapping[int, frozenset[str]] = {1: _FIRST, 2: _FIRST | {_OWN}}
+_TABLES: Mapping[int, frozenset[str]] = {1: _FIRST, 2: _FIRST | {_OWN}, 3: _FIRST | {_OWN, "revetl_changes"}}
 """The shared tables of each format."""

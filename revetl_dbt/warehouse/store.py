@@ -40,6 +40,7 @@ class SyncState:
     """What an earlier run wrote down about a sync and account.
 
     `settled`: a run has come through, so that the ledger is a measure of what is usual. `object`: what it is of.
+    `claimed`: which rows of the plan may have left, in the words of engine/claims.py.
     """
 
     plan_id: str | None
@@ -47,6 +48,7 @@ class SyncState:
     layout: str
     settled: bool = False
     object: str | None = None
+    claimed: str | None = None
 
 
 class Store:
@@ -150,11 +152,11 @@ class Store:
 
     def sync_states(self) -> dict[tuple[str, str], SyncState]:
         """What is written down, by (sync, account)."""
-        columns = "sync, account, plan_id, checksum, layout, settled_at, object"
+        columns = "sync, account, plan_id, checksum, layout, settled_at, object, claimed"
         rows = self.query(f"select {columns} from {self.tables['revetl_syncs']}")
         return {
-            (sync, account): SyncState(plan_id, checksum, layout, settled is not None, item)
-            for sync, account, plan_id, checksum, layout, settled, item in rows
+            (sync, account): SyncState(plan_id, checksum, layout, settled is not None, item, claimed)
+            for sync, account, plan_id, checksum, layout, settled, item, claimed in rows
         }
 
     def save_sync(self, sync: str, account: str, values: Mapping[str, Any], *, known: bool) -> None:
@@ -184,9 +186,15 @@ class Store:
         return f"update {table} set sync = {self.literal(sync)} where {self._of(former, account)}"
 
     def set_plan(self, sync: str, account: str, plan_id: str) -> None:
-        """Write down which plan is materialised for a sync."""
-        where = self._of(sync, account)
-        self.execute([f"update {self.tables['revetl_syncs']} set plan_id = {self.literal(plan_id)} where {where}"])
+        """Write down which plan is materialised for a sync; none of its rows has left."""
+        change = f"update {self.tables['revetl_syncs']} set plan_id = {self.literal(plan_id)}, claimed = null"
+        self.execute([f"{change} where {self._of(sync, account)}"])
+
+    def claim(self, sync: str, account: str, plan_id: str, text: str | None) -> str:
+        """The statement that writes down which rows of a plan may have left; does nothing once there is another
+        plan."""
+        where = f"{self._of(sync, account)} and plan_id = {self.literal(plan_id)}"
+        return f"update {self.tables['revetl_syncs']} set claimed = {self.literal(text)} where {where}"
 
     def columns(self, database: str | None, schema: str, identifier: str) -> list[tuple[str, str]]:
         """Name and type of each column of a relation; empty when there is none."""

@@ -1,6 +1,6 @@
 """A ledger in a file: JSON lines that hold every value as the warehouse writes it as text, so that nothing is lost.
 
-{"kind": "revetl-ledger", "state_format": 2, "sync": .., "account": .., "layout": {..}, "tables": {..}, ..}
+{"kind": "revetl-ledger", "state_format": 3, "sync": .., "account": .., "layout": {..}, "tables": {..}, ..}
 ["ledger", <value or null>, ..]            one line a row, in the order of `tables.ledger.columns`
 ["rejected", <value or null>, ..]
 """
@@ -26,6 +26,7 @@ from revetl_dbt.warehouse.reader import PAGE_ROWS
 from revetl_dbt.warehouse.store import Store
 
 KIND = "revetl-ledger"
+_SINCE = 2  # the format from which on files are the same
 _PARTS = ("ledger", "rejected")
 _DRAFTS = {"ledger": "draft", "rejected": "drafted"}  # tables that are there for as long as a transfer takes
 
@@ -100,7 +101,7 @@ class Imported:
             header = None
         if not isinstance(header, dict) or header.get("kind") != KIND:
             raise wrong_file(source, 1, "does not begin as `revetl state export` begins a file")
-        if header.get("state_format") != FORMAT:
+        if header.get("state_format") not in range(_SINCE, FORMAT + 1):
             expected = f"format {FORMAT}, which revetl {__version__} writes"
             raise wrong_file(source, 1, f"is of format {header.get('state_format')}", expected)
         if header["adapter"] != adapter_type:

@@ -159,6 +159,23 @@ def test_again_and_again_at_any_line(stage: Stage, lane: int) -> None:
     settled(world, scene, kills)
 
 
+@pytest.mark.parametrize(
+    ("point", "sync"),
+    [((SESSION, "send", 3, "after"), "events"), ((LEDGER, "fold", 2, "after"), "orders")]
+    if MORE <= 1
+    else [(point, sync) for point in POINTS for sync in ONCE],
+    ids=_name,
+)
+def test_the_journal_is_lost_too(stage: Stage, point: tuple[str, str, int, str], sync: str) -> None:
+    """Another machine goes on: what must not be sent twice is not, and what nobody can tell of is reported."""
+    world, scene = stage.set(sync)
+    place, method, nth, when = point
+    world.killed({"call": f"{place}.{method}", "nth": nth, "when": when})
+    for journal in world.journals():
+        journal.unlink()
+    settled(world, scene, kills=1)
+
+
 @pytest.mark.parametrize("nth", [2, 8])
 def test_what_is_taken_back_while_a_journal_waits(stage: Stage, nth: int) -> None:
     """Creates, updates and deletes are on their way when the run dies; then the model is what it was before."""

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from revetl_dbt.destinations.base import Batch, ColumnType, DestinationError, Outcome, Status
+from revetl_dbt.destinations.base import Batch, ColumnType, DestinationError, Found, Outcome, Status
 from revetl_dbt.destinations.conformance import Conformance, Subject
 from revetl_dbt.destinations.hubspot import HubSpot, HubSpotConfig
 from revetl_dbt.sandbox import Sandbox
@@ -83,6 +83,16 @@ class Rounder(HubSpot):
         )
 
 
+class Lagging(HubSpot):
+    """Finds a record a moment after it is there."""
+
+    asked = 0
+
+    def read(self, object: str, match: str, values: Sequence[Any], fields: Sequence[str]) -> Iterable[Found]:  # noqa: A002
+        self.asked += 1
+        return super().read(object, match, values, fields) if self.asked > 2 else []
+
+
 @pytest.fixture
 def subject(tmp_path: Path) -> Iterator[Callable[[type[HubSpot]], Subject]]:
     with Sandbox(tmp_path / "state") as sandbox:
@@ -116,6 +126,7 @@ KIT = Conformance()
         (Paster, KIT.test_ids_stay_out_of_the_url),
         (Boaster, KIT.test_capabilities_are_consistent),
         (Rounder, KIT.test_text_is_exact),
+        (Lagging, KIT.test_a_conclusive_field_tells_what_became_of_a_record),
     ],
 )
 def test_a_wrong_connector_is_found_out(

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from revetl_dbt.warehouse.store import Store
+
 from .fake import Fake
 from .harness import Flow, Warehouse
 
@@ -14,6 +16,12 @@ from .harness import Flow, Warehouse
 def warehouse() -> Iterator[Warehouse]:
     with Warehouse() as fresh:
         yield fresh
+
+
+@pytest.fixture
+def two_machines(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs side by side in this process share its connection: neither lets go of it."""
+    monkeypatch.setattr(Store, "release", lambda self: None)
 
 
 @pytest.fixture

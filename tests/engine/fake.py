@@ -18,6 +18,7 @@ from revetl_dbt.destinations.base import (
     Change,
     Destination,
     DestinationConfig,
+    FieldInfo,
     Found,
     Limits,
     ObjectType,
@@ -55,6 +56,9 @@ class Faults:
     def before(self, batch: Batch, nth: int) -> None:
         """Raise to refuse a batch of which nothing is accepted."""
 
+    def reading(self) -> None:
+        """Raise to refuse to be read."""
+
     def verdict(self, change: Change, nth: int) -> Outcome | None:
         """An outcome to give instead of accepting the change."""
         return None
@@ -70,6 +74,7 @@ def people(
     records: int = 5,
     limits: Mapping[Operation, Limits] | None = None,
     idempotent: Iterable[Operation] = IDEMPOTENT,
+    reads: bool = True,
     **more: Any,
 ) -> ObjectType:
     """The fake's only object, `records` to a batch unless `limits` says otherwise."""
@@ -77,7 +82,7 @@ def people(
         name="people",
         operations={operation: Limits(records) for operation in operations} | dict(limits or {}),
         idempotent=frozenset(idempotent),
-        reads=True,
+        reads=reads,
         composite_match=True,
         **more,
     )
@@ -86,8 +91,9 @@ def people(
 class Fake(Destination):
     """One object, `people`: records by match value, each with an id, unique by match value.
 
-    `tells_ids`: outcomes carry ids, and a change with an id, unless it is an upsert, finds its record by it. Checked at
-    every write: batches are within limits, and no key is twice in a batch or in two batches in flight.
+    `tells_ids`: outcomes carry ids, and a change with an id, unless it is an upsert, finds its record by it.
+    `conclusive`: fields that are described as such, where the kind is described. Checked at every write: batches are
+    within limits, and no key is twice in a batch or in two batches in flight.
     """
 
     type: ClassVar[str] = "fake"
@@ -98,6 +104,7 @@ class Fake(Destination):
         kind: ObjectType | None = None,
         *,
         tells_ids: bool = True,
+        conclusive: Iterable[str] = (),
         faults: Faults | None = None,
         account: str = "acme",
         seed: int = 0,
@@ -105,6 +112,7 @@ class Fake(Destination):
         super().__init__(DestinationConfig(type="fake"), Open())
         self.kind = kind or people()
         self.tells_ids = tells_ids
+        self.conclusive = tuple(conclusive)
         self.faults = faults or Faults()
         self.account = account
         self.records: dict[tuple[Any, ...], Record] = {}
@@ -131,6 +139,10 @@ class Fake(Destination):
     def check(self) -> Account:
         return Account(self.account, self.account.title())
 
+    def describe(self, object: str) -> Sequence[FieldInfo]:  # noqa: A002
+        names = ("Id", "Email", "Name", "N", *self.conclusive)
+        return [FieldInfo(name, "text", conclusive=name in self.conclusive) for name in dict.fromkeys(names)]
+
     def renew(self) -> bool:
         return True
 
@@ -148,7 +160,9 @@ class Fake(Destination):
         self.gate.acquire()
         with self._lock:
             self.reads += 1
+            self.faults.reading()
             found = [(value, self.records.get((value,))) for value in values]
+            found += [(e.fields[match], Record(f"e{n}", dict(e.fields))) for n, e in self._events(match, values)]
             return [
                 Found(record.id, value, {name: record.fields.get(name) for name in fields})
                 for value, record in found
@@ -172,6 +186,9 @@ class Fake(Destination):
                 return [Outcome(change.seq, Status.RETRY, message="there is no such job") for change in batch.changes]
             assert {change.seq for change in batch.changes} == {outcome.seq for outcome in self.jobs[job]}
             return self.progress(job) or self.jobs[job]
+
+    def _events(self, field: str, values: Sequence[Any]) -> list[tuple[int, Change]]:
+        return [(n, e) for n, e in enumerate(self.events) if field in e.fields and e.fields[field] in values]
 
     # -- what it does ------------------------------------------------------------------------------
 
@@ -218,6 +235,8 @@ class Fake(Destination):
 
     def _apply(self, operation: Operation, change: Change) -> Outcome:
         if operation is Operation.APPEND:
+            if any(self._events(name, [change.fields.get(name)]) for name in self.conclusive):
+                return Outcome(change.seq, Status.REJECTED, None, "conflict", "there is one already")
             self.events.append(change)
             return Outcome(change.seq, Status.CREATED, self._told(f"e{next(self._ids)}"))
         match = tuple(change.match.values())

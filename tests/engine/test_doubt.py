@@ -140,6 +140,7 @@ def suspend(f: Flow, meanwhile: Callable[[], None]) -> None:
     f.destination.hold = lambda batch: once.pop()() if once else None
 
 
+@pytest.mark.usefixtures("two_machines")
 def test_a_run_that_lost_its_lease_records_nothing_in_the_plan_of_another(
     flow: Make, warehouse: Warehouse, tmp_path: Path
 ) -> None:

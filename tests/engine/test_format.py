@@ -47,6 +47,7 @@ def back_to_format_1(warehouse: Warehouse, f: Flow) -> None:
         f"alter table {tables['revetl_runs']} drop column command",
         f"alter table {tables['revetl_runs']} drop column released",
         f"alter table {tables['revetl_syncs']} drop column settled_at",
+        f"alter table {tables['revetl_syncs']} drop column claimed",
         f"alter table {rejected} drop column _status",
         f"update {tables['revetl_syncs']} set state_format = 1",
         f"drop table {tables['revetl_format']}",
@@ -56,7 +57,7 @@ def back_to_format_1(warehouse: Warehouse, f: Flow) -> None:
 @pytest.fixture
 def old(flow: Make, warehouse: Warehouse) -> Flow:
     """A sync with the tables of format 1: one row accepted, one refused, one of unknown outcome."""
-    f = flow(Fake(people(records=1), faults=Faulty()), **SPEC)
+    f = flow(Fake(people(records=1, reads=False), faults=Faulty()), **SPEC)
     write(warehouse, "Ann", "bad", "deaf")
     result = f.run()
     assert (result.totals.accepted, result.totals.rejected, result.totals.unknown) == (1, 1, 1)
@@ -80,6 +81,23 @@ def test_format_1_is_brought_forward(old: Flow, warehouse: Warehouse) -> None:
         (FORMAT, True)
     ]
     assert warehouse.query(f"select command, released from {tables['revetl_runs']}") == [("run", None)] * 2
+
+
+def test_format_2_is_brought_forward(flow: Make, warehouse: Warehouse) -> None:
+    f = flow(**SPEC)
+    write(warehouse, "Ann")
+    f.run()
+    syncs, own = (warehouse.store.tables[name] for name in ("revetl_syncs", "revetl_format"))
+    warehouse.run(
+        f"alter table {syncs} drop column claimed",
+        f"update {syncs} set state_format = 2",
+        f"update {own} set state_format = 2",
+    )
+    store = warehouse.new_store()
+    write(warehouse, "Ann", "Bea")
+    assert f.run(store=store).totals.created == 1
+    assert warehouse.notices == [f"Brought the state tables in schema `{store.schema}` from format 2 to {FORMAT}"]
+    assert warehouse.query(f"select state_format, claimed from {syncs}") == [(FORMAT, None)]
 
 
 def test_a_migration_that_was_killed_begins_anew(old: Flow, warehouse: Warehouse) -> None:

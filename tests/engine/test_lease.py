@@ -47,6 +47,7 @@ def hold(warehouse: Warehouse, holder: str, seconds: int = 60) -> None:
     warehouse.run(f"insert into {store.tables['revetl_leases']} values ({values})")
 
 
+@pytest.mark.usefixtures("two_machines")
 def test_a_second_run_is_refused_while_the_first_sends(people: Flow, warehouse: Warehouse, tmp_path: Path) -> None:
     second = replace(people, journal_dir=tmp_path / "second", results=[])
     refused: list[SyncResult] = []

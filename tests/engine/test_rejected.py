@@ -174,7 +174,12 @@ def test_an_unknown_outcome_is_reported_and_not_sent_again(
             raise UnknownOutcomeError("the connection broke", code="connection")
 
     match = {"Id": "id"} if operation is Operation.CREATE else {}
-    f = flow(Fake(people(records=2), faults=Deaf()), **SPEC | {"match": match}, key=("id",), mode=operation.value)
+    f = flow(
+        Fake(people(records=2, reads=False), faults=Deaf()),
+        **SPEC | {"match": match},
+        key=("id",),
+        mode=operation.value,
+    )
     write(warehouse, {1: "Ann", 2: "Bea", 3: "Cid"})
     result = f.run()
     accounted(result)
