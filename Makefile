@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-POSTGRES := .venv-postgres
+WAREHOUSES := postgres
 PURELIB := -c 'import sysconfig; print(sysconfig.get_path("purelib"))'
 
 .PHONY: demo test chaos lint types bench docs lock clean
@@ -15,21 +15,21 @@ $(READY): requirements/dev.txt pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $(READY)
 
-# On top of the other environment: only what that one lacks is installed.
-$(POSTGRES)/.ready: requirements/postgres.txt $(READY)
-	$(BIN)/python -m venv $(POSTGRES)
-	echo "import site; site.addsitedir('$$($(BIN)/python $(PURELIB))')" > $$($(POSTGRES)/bin/python $(PURELIB))/development.pth
-	$(POSTGRES)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/postgres.txt
+# On top of the environment for development: only what that one lacks, or has in another version, is installed.
+.venv-%/.ready: requirements/%.txt $(READY)
+	$(BIN)/python -m venv .venv-$*
+	echo "import site; site.addsitedir('$$($(BIN)/python $(PURELIB))')" > $$(.venv-$*/bin/python $(PURELIB))/development.pth
+	.venv-$*/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/$*.txt
 	touch $@
 
 demo: $(READY)  ## The main job on the example project: build, plan, sync, change, sync again
 	@$(BIN)/python example_dbt_project/scripts/demo.py
 
-test: $(READY) $(POSTGRES)/.ready  ## Everything that is tested
+test: $(READY) $(WAREHOUSES:%=.venv-%/.ready)  ## Everything that is tested
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
-chaos: $(READY) $(POSTGRES)/.ready  ## The suites that try to break the promises, many times over: REVETL_CHAOS=50 for fifty times
-	REVETL_CHAOS=$${REVETL_CHAOS:-20} $(BIN)/python -m pytest -n 2 --dist loadgroup -rA --durations=10 tests/chaos tests/engine tests/test_postgres.py
+chaos: $(READY) $(WAREHOUSES:%=.venv-%/.ready)  ## The suites that try to break the promises, many times over: REVETL_CHAOS=50 for fifty times
+	REVETL_CHAOS=$${REVETL_CHAOS:-20} $(BIN)/python -m pytest -n 2 --dist loadgroup -rA --durations=10 tests/chaos tests/engine tests/adapters
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -45,9 +45,9 @@ docs: $(READY)  ## Write the generated pages of docs/ anew
 	$(BIN)/python -m docs.generate
 
 lock:  ## Pin requirements/dev.in; needs uv
-	for name in dev postgres; do \
+	for name in dev $(WAREHOUSES); do \
 		uv pip compile --universal --python-version 3.10 --generate-hashes --no-header --no-strip-extras --quiet requirements/$$name.in --output-file requirements/$$name.txt; \
 	done
 
 clean:
-	rm -rf $(VENV) $(POSTGRES) dist build .mypy_cache .pytest_cache .ruff_cache .hypothesis example_dbt_project/target example_dbt_project/*.duckdb
+	rm -rf $(VENV) $(WAREHOUSES:%=.venv-%) dist build .mypy_cache .pytest_cache .ruff_cache .hypothesis example_dbt_project/target example_dbt_project/*.duckdb

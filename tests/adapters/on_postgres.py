@@ -1,4 +1,4 @@
-"""Run pytest on PostgreSQL: `python tests/on_postgres.py FOLDER PYTEST_ARGUMENTS...`.
+"""Run pytest on PostgreSQL: `python tests/adapters/on_postgres.py FOLDER PYTEST_ARGUMENTS...`.
 
 Runs in the environment `.venv-postgres` (`make .venv-postgres/.ready`), which has a server that needs no installation.
 Its data is kept in FOLDER; the tests find it through REVETL_TEST_PROFILE (see engine/harness.py).

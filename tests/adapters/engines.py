@@ -1,0 +1,71 @@
+"""The warehouses that the engine's tests run on, beside DuckDB: each in an environment of its own, on a server or
+emulator that its runner starts (`on_<name>.py`)."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+TESTS = ROOT / "tests"
+SUITE = (
+    "bad_input",
+    "changes",
+    "converge",
+    "differences",
+    "doubt",
+    "faults",
+    "format",
+    "guards",
+    "hash",
+    "integrity",
+    "lease",
+    "lease_processes",
+    "options",
+    "rejected",
+    "state",
+    "writing",
+)
+"""The engine's tests that ask the warehouse something: plan, ledger, leases, state. The same on each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """A warehouse for tests. `files` are those of `SUITE` that run on it, `chaos` is how many examples are drawn (1: as
+    many as on DuckDB), `cannot` are tests that the stand-in cannot run, and why."""
+
+    name: str
+    environment: str
+    files: tuple[str, ...] = SUITE
+    chaos: str = "0.1"
+    cannot: Mapping[str, str] = field(default_factory=dict)
+    needs: str | None = None  # a program that has to be installed
+
+    @property
+    def python(self) -> Path:
+        """The interpreter of its environment."""
+        return ROOT / self.environment / "bin" / "python"
+
+    @property
+    def missing(self) -> str | None:
+        """Why it cannot run on this machine."""
+        if self.needs and shutil.which(self.needs) is None:
+            return f"{self.name} needs {self.needs}, which is not installed"
+        return None
+
+    def command(self, folder: Path) -> list[str]:
+        """Runs its tests; data go to `folder`."""
+        files = [str(TESTS / "engine" / f"test_{name}.py") for name in self.files]
+        left_out = [f"--deselect={TESTS.name}/engine/{test}" for test in self.cannot]
+        runner = str(TESTS / "adapters" / f"on_{self.name}.py")
+        return [str(self.python), runner, str(folder), "-q", "-p", "no:cacheprovider", *left_out, *files]
+
+    def variables(self) -> dict[str, str]:
+        """The environment variables of its tests."""
+        return {**os.environ, "REVETL_CHAOS": os.environ.get("REVETL_CHAOS", self.chaos)}
+
+
+ENGINES = (Engine("postgres", ".venv-postgres"),)
