@@ -79,34 +79,49 @@ from counted
 {% endmacro %}
 
 {#
-  On DuckDB, which has little memory in our process, no join: model and ledger are the same set of rows when they have as many rows and their rows' 64-bit
-  hashes have the same sum. The hashes are made anew for both sides in this one statement, never stored; a difference is missed with a probability of
-  2 ** -64. Everything else, removed rows that are kept among it, is left to the plan, which compares value by value.
+  Where the engine has a 64-bit hash of a whole row, no join: model and ledger are the same set of rows when they have as many rows and their rows' hashes
+  have the same sum. The hashes are made anew for both sides in this one statement, never stored; a difference is missed with a probability of 2 ** -64.
+  Everything else, removed rows that are kept among it, is left to the plan, which compares value by value.
 #}
-{% macro duckdb__revetl_probe(s) %}
+{% macro revetl_probe_by_sums(s) %}
 {%- set compared = s.fields | selectattr('compare') | list -%}
 {%- if s.mode in ('create', 'append', 'delete') %}{% set compared = [] %}{% endif -%}
 {%- if compared | selectattr('skip_null') | list -%}
 {{ revetl_dbt.default__revetl_probe(s) }}
 {%- else -%}
-{%- set names = (s.key_columns + compared) | map(attribute='name') | join(', ') -%}
+{%- set hash = revetl_dbt.revetl_row_hash((s.key_columns + compared) | map(attribute='name') | join(', ')) -%}
 with source_rows as (
 {{ revetl_dbt.revetl_source(s) }}
 ),
 model as (
-  select count(*) as n, sum(hash(hash({{ names }}))) as h from source_rows
+  select count(*) as n, sum({{ hash }}) as h from source_rows
 ),
 ledger as (
   select
-    count(*) filter (_standing = '{{ s.standing }}') as n,
-    sum(hash(hash({{ names }}))) filter (_standing = '{{ s.standing }}') as h,
-    count(*) filter (_standing = 'unsure') as doubtful
+    count(*) filter (where _standing = '{{ s.standing }}') as n,
+    sum({{ hash }}) filter (where _standing = '{{ s.standing }}') as h,
+    count(*) filter (where _standing = 'unsure') as doubtful
   from {{ s.ledger }}
 )
 select model.n, case when model.n = ledger.n and model.h is not distinct from ledger.h and ledger.doubtful = 0 then 1 else 0 end as settled
 from model, ledger
 {%- endif -%}
 {% endmacro %}
+
+{# DuckDB has little memory in our process, too little for a join. #}
+{% macro duckdb__revetl_probe(s) %}{{ revetl_dbt.revetl_probe_by_sums(s) }}{% endmacro %}
+
+{# Adapters that are made from that of PostgreSQL need not have its functions. #}
+{% macro postgres__revetl_probe(s) %}
+{{ revetl_dbt.revetl_probe_by_sums(s) if adapter.type() == 'postgres' else revetl_dbt.default__revetl_probe(s) }}
+{% endmacro %}
+
+{# A row's hash. Hashed once more, because the engines put the columns' hashes together in ways that a sum over rows would undo: two values that change places. #}
+{% macro revetl_row_hash(names) %}{{ return(adapter.dispatch('revetl_row_hash', 'revetl_dbt')(names)) }}{% endmacro %}
+
+{% macro duckdb__revetl_row_hash(names) %}{{ return('hash(hash(' ~ names ~ '))') }}{% endmacro %}
+
+{% macro postgres__revetl_row_hash(names) %}{{ return('hashint8extended(hash_record_extended(row(' ~ names ~ '), 0), 1)') }}{% endmacro %}
 
 
 {% macro revetl_count(s) %}select count(*) from ({{ revetl_dbt.revetl_source(s) }}) as source_rows{% endmacro %}
@@ -128,68 +143,113 @@ from changes
 {{ return([statement]) }}
 {% endmacro %}
 
+{# Keys by the million meet in memory, not on disk; pages are found by an index that takes next to nothing, since rows stand in the order of their numbers. #}
+{% macro postgres__revetl_plan(s, rows, begun) %}
+{%- if adapter.type() != 'postgres' %}{{ return(revetl_dbt.default__revetl_plan(s, rows, begun)) }}{% endif -%}
+{{ return(["set local work_mem = '64MB'"] + revetl_dbt.revetl_plan_by_hashes(s, 1, begun) + ['create index on ' ~ s.plan ~ ' using brin (_seq) with (pages_per_range = 16)']) }}
+{% endmacro %}
+
+{# DuckDB has little memory in our process, and groups and joins in memory: what is there twice, and what differs, is looked for part by part. #}
+{% macro duckdb__revetl_plan(s, rows, begun) %}{{ return(revetl_dbt.revetl_plan_by_hashes(s, (rows + 499999) // 500000, begun)) }}{% endmacro %}
+
 {#
-  DuckDB has little memory in our process, and joins and groups in memory. So what is wide meets only what is narrow: keys and match values that are there
-  twice are found part by part, and the rows that may differ by a join of keys and 64-bit hashes (which takes a difference for none with a probability of
-  2 ** -64); the plan then compares those rows value by value.
+  What is wide meets only what is narrow: the rows that may differ are found by a join of keys and 64-bit hashes (which takes a difference for none with a
+  probability of 2 ** -64), and the plan then compares those rows value by value.
 #}
-{% macro duckdb__revetl_plan(s, rows, begun) %}
+{% macro revetl_plan_by_hashes(s, parts, begun) %}
 {%- set statements = [] -%}
-{%- set keys = s.key_columns | map(attribute='name') | join(', ') -%}
 {%- set matches = revetl_dbt.revetl_match_values(s, 'source_rows') -%}
 {%- set compared = s.fields | selectattr('compare') | list -%}
 {%- set narrow = begun and not s.full_refresh and not (compared | selectattr('skip_null') | list) -%}
-{%- do statements.extend(revetl_dbt.revetl_find_repeated(s, 'revetl_repeated_keys', s.key_columns | map(attribute='name') | list, rows)) -%}
-{%- if matches -%}{%- do statements.extend(revetl_dbt.revetl_find_repeated(s, 'revetl_repeated_matches', matches, rows)) -%}{%- endif -%}
-{%- if narrow -%}{%- do statements.append(revetl_dbt.revetl_find_candidates(s, matches)) -%}{%- endif -%}
+{%- do statements.extend(revetl_dbt.revetl_find_repeated(s, 'revetl_repeated_keys', s.key_columns | map(attribute='name') | list, parts)) -%}
+{%- if matches -%}{%- do statements.extend(revetl_dbt.revetl_find_repeated(s, 'revetl_repeated_matches', matches, parts)) -%}{%- endif -%}
+{%- if narrow -%}{%- do statements.extend(revetl_dbt.revetl_find_candidates(s, matches, (parts + 19) // 20)) -%}{%- endif -%}
 {%- set statement -%}
 create table {{ s.plan }} as
 with {{ revetl_dbt.revetl_plan_changes(s, found=true, narrow=narrow) }}
-select * from changes
+select {{ revetl_dbt.revetl_numbered(s) }}changes.* from changes
 {{ revetl_dbt.revetl_plan_order(s) }}
 {%- endset -%}
 {{ return(statements + [statement]) }}
 {% endmacro %}
 
-{# The values (SQL expressions over the source) that more than one row has, into a temporary table. #}
-{% macro revetl_find_repeated(s, name, values, rows) %}
-  {%- set parts = (rows + 499999) // 500000 -%}
+{# The number of a plan row, where it is a column. #}
+{% macro revetl_numbered(s) %}{{ return('' if revetl_dbt.revetl_seq() == 'rowid' else 'row_number() over (' ~ revetl_dbt.revetl_plan_order(s) ~ ') as _seq, ') }}{% endmacro %}
+
+{# A table of this transaction alone. #}
+{% macro revetl_temporary(name, query) %}{{ return(adapter.dispatch('revetl_temporary', 'revetl_dbt')(name, query)) }}{% endmacro %}
+
+{% macro duckdb__revetl_temporary(name, query) %}{{ return(['create or replace temporary table ' ~ name ~ ' as ' ~ query]) }}{% endmacro %}
+
+{% macro postgres__revetl_temporary(name, query) %}
+  {{ return(['create temporary table ' ~ name ~ ' on commit drop as ' ~ query] + revetl_dbt.revetl_counted(name)) }}
+{% endmacro %}
+
+{# The values (SQL expressions over the source) that more than one row has, into a temporary table, found in so many parts. #}
+{% macro revetl_find_repeated(s, name, values, parts) %}
   {%- set named = [] -%}
   {%- for value in values %}{% do named.append(value ~ ' as m_' ~ loop.index) %}{% endfor -%}
   {%- set source = 'with source_rows as (' ~ revetl_dbt.revetl_source(s) ~ ') select ' ~ named | join(', ') ~ ', count(*) as _rows from source_rows' -%}
-  {%- set statements = ['create or replace temporary table ' ~ name ~ ' as ' ~ source ~ ' where 1 = 0 group by all'] -%}
+  {%- set repeated = ' group by ' ~ values | join(', ') ~ ' having count(*) > 1' -%}
+  {%- if parts == 1 %}{{ return(revetl_dbt.revetl_temporary(name, source ~ repeated)) }}{% endif -%}
+  {%- set statements = revetl_dbt.revetl_temporary(name, source ~ ' where 1 = 0' ~ repeated) -%}
   {%- for part in range(parts) -%}
-    {%- do statements.append('insert into ' ~ name ~ ' ' ~ source ~ ' where hash(' ~ values | join(', ') ~ ') % ' ~ parts ~ ' = ' ~ part ~ ' group by all having count(*) > 1') -%}
+    {%- do statements.append('insert into ' ~ name ~ ' ' ~ source ~ ' where hash(' ~ values | join(', ') ~ ') % ' ~ parts ~ ' = ' ~ part ~ repeated) -%}
   {%- endfor -%}
   {{ return(statements) }}
 {% endmacro %}
 
-{# The keys of rows that the ledger does not have as they are, and of those that share a key or match value with another. #}
-{% macro revetl_find_candidates(s, matches) %}
+{#
+  The keys of rows that the ledger does not have as they are, and of those that share a key or match value with another, into a temporary table, found in
+  so many parts.
+#}
+{% macro revetl_find_candidates(s, matches, parts) %}
 {%- set keys = s.key_columns | map(attribute='name') | join(', ') -%}
 {%- set compared = s.fields | selectattr('compare') | map(attribute='name') | list -%}
 {%- if s.mode in ('create', 'append', 'delete') %}{% set compared = [] %}{% endif -%}
-create or replace temporary table revetl_candidates as
-with source_rows as not materialized (
-{{ revetl_dbt.revetl_source(s) }}
-),
-model as (
-  select {{ keys }}, hash(hash({{ (['1'] + compared) | join(', ') }})) as h from source_rows
+{%- set hash = revetl_dbt.revetl_row_hash((['1'] + compared) | join(', ')) -%}
+{%- set shared -%}
+select {% for key in s.key_columns %}m_{{ loop.index }} as {{ key.name }}{{ ', ' if not loop.last }}{% endfor %} from revetl_repeated_keys
+{%- if matches %}
+union all
+select {{ keys }} from ({{ revetl_dbt.revetl_source(s) }}) as source_rows
+where ({{ matches | join(', ') }}) in (select {% for m in matches %}m_{{ loop.index }}{{ ', ' if not loop.last }}{% endfor %} from revetl_repeated_matches)
+{%- endif %}
+{%- endset -%}
+{%- set statements = revetl_dbt.revetl_temporary('revetl_candidates', shared) -%}
+{%- for part in range(parts) -%}
+  {%- set own = ' where hash(' ~ keys ~ ') % ' ~ parts ~ ' = ' ~ part if parts > 1 else '' -%}
+  {%- set differing -%}
+insert into revetl_candidates
+with model as (
+  select {{ keys }}, {{ hash }} as h from ({{ revetl_dbt.revetl_source(s) }}) as source_rows{{ own }}{{ revetl_dbt.revetl_fence() }}
 ),
 ledger as (
-  select {{ keys }}, _standing, hash(hash({{ (['1'] + compared) | join(', ') }})) as h from {{ s.ledger }}
+  select {{ keys }}, _standing, {{ hash }} as h from {{ s.ledger }}{{ own }}{{ revetl_dbt.revetl_fence() }}
 )
 select {% for key in s.key_columns %}model.{{ key.name }}{{ ', ' if not loop.last }}{% endfor %}
 from model
 left join ledger on {{ revetl_dbt.revetl_on_key(s, 'model', 'ledger') }}
 where ledger._standing is null or ledger._standing <> '{{ s.standing }}' or model.h <> ledger.h
-union all
-select {% for key in s.key_columns %}m_{{ loop.index }}{{ ', ' if not loop.last }}{% endfor %} from revetl_repeated_keys
-{%- if matches %}
-union all
-select {{ keys }} from source_rows where ({{ matches | join(', ') }}) in (select {% for m in matches %}m_{{ loop.index }}{{ ', ' if not loop.last }}{% endfor %} from revetl_repeated_matches)
-{%- endif %}
+  {%- endset -%}
+  {%- do statements.append(differing) -%}
+{%- endfor -%}
+{{ return(statements + revetl_dbt.revetl_counted('revetl_candidates')) }}
 {% endmacro %}
+
+{# What an engine has to be told of a temporary table that was filled. #}
+{% macro revetl_counted(name) %}{{ return(adapter.dispatch('revetl_counted', 'revetl_dbt')(name)) }}{% endmacro %}
+
+{% macro default__revetl_counted(name) %}{{ return([]) }}{% endmacro %}
+
+{% macro postgres__revetl_counted(name) %}{{ return(['analyze ' ~ name]) }}{% endmacro %}
+
+{# What keeps an engine from carrying whole rows into a join to make their hashes there. #}
+{% macro revetl_fence() %}{{ return(adapter.dispatch('revetl_fence', 'revetl_dbt')()) }}{% endmacro %}
+
+{% macro default__revetl_fence() %}{{ return('') }}{% endmacro %}
+
+{% macro postgres__revetl_fence() %}{{ return(' offset 0') }}{% endmacro %}
 
 {# The match values of a row, as they are compared; none where the key stands for them. #}
 {% macro revetl_match_values(s, alias) %}
@@ -241,11 +301,12 @@ repeated_matches as (
 {% endif %}
 {%- if narrow %}
 looked_at as not materialized (
-  select * from source_rows
-  where ({{ keys }}) in (select {{ keys }} from revetl_candidates){% for key in s.key_columns %} or {{ key.name }} is null{% endfor %}
+  select * from source_rows as s where exists (select 1 from revetl_candidates as c where {{ revetl_dbt.revetl_on_key(s, 's', 'c') }})
+  union all
+  select * from source_rows where {% for key in s.key_columns %}{{ 'or ' if not loop.first }}{{ key.name }} is null {% endfor %}
 ),
 accepted as not materialized (
-  select * from {{ s.ledger }} where ({{ keys }}) in (select {{ keys }} from revetl_candidates)
+  select * from {{ s.ledger }} as l where exists (select 1 from revetl_candidates as c where {{ revetl_dbt.revetl_on_key(s, 'l', 'c') }})
 ),
 {% endif %}
 judged as (

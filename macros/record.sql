@@ -67,6 +67,23 @@
   ]) }}
 {% endmacro %}
 
+{# Engines that find a few keys in a large table by an index get one, where the table has none yet. #}
+{% macro revetl_index_ledger(s) %}{{ return(adapter.dispatch('revetl_index_ledger', 'revetl_dbt')(s)) }}{% endmacro %}
+
+{% macro default__revetl_index_ledger(s) %}{{ return([]) }}{% endmacro %}
+
+{% macro postgres__revetl_index_ledger(s) %}
+  {%- set statements = [] -%}
+  {%- if adapter.type() == 'postgres' -%}
+    {%- for relation in (s.ledger, s.rejected) -%}
+      {%- do statements.append("do $$ begin if not exists (select 1 from pg_catalog.pg_index where indrelid = '" ~ relation ~ "'::regclass) then create index on "
+        ~ relation ~ ' (' ~ s.key_columns | map(attribute='name') | join(', ') ~ '); end if; end $$') -%}
+    {%- endfor -%}
+  {%- endif -%}
+  {{ return(statements) }}
+{% endmacro %}
+
+
 {% macro revetl_create_results(s) %}
   {%- set text, big = dbt.type_string(), dbt.type_bigint() -%}
   {{ return('create table if not exists ' ~ s.results ~ ' (seq ' ~ big ~ ', status ' ~ text ~ ', id ' ~ text ~ ', code ' ~ text ~ ', message ' ~ text ~ ')') }}

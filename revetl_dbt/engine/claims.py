@@ -6,8 +6,10 @@ the ledger is claimed no more. Who finds a claim and no journal cannot know whic
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 import msgspec
 
@@ -19,7 +21,8 @@ _GROWTH = 4
 
 
 class Claims:
-    """The claims of one plan. Used by the sync's own thread."""
+    """The claims of one plan. Used by the sync's own thread and by the one that records; what one of them writes, the
+    other never takes back."""
 
     def __init__(
         self,
@@ -36,6 +39,7 @@ class Claims:
         self._run_id = run_id
         self._renew = renew
         self._clock = clock
+        self._lock = threading.Lock()
         self._claimed: list[Range] = []
         self._rows = 0  # of a stretch
         self._since = 0.0
@@ -45,8 +49,16 @@ class Claims:
 
         At least `ahead` rows, and none beyond number `last`. The warehouse knows it when this returns.
         """
-        if any(c.op == batch.op and c.seq_from <= batch.seq_from and batch.seq_to <= c.seq_to for c in self._claimed):
-            return
+        with self._lock:
+            if not self._covers(batch):
+                self._extend(batch, ahead, last)
+
+    def _covers(self, batch: Range) -> bool:
+        return any(
+            c.op == batch.op and c.seq_from <= batch.seq_from and batch.seq_to <= c.seq_to for c in self._claimed
+        )
+
+    def _extend(self, batch: Range, ahead: int, last: int) -> None:
         now = self._clock()
         if self._rows:
             share = STRETCH_SECONDS / max(now - self._since, STRETCH_SECONDS / _GROWTH)
@@ -58,12 +70,14 @@ class Claims:
         self._claimed.append(Range(batch.op, batch.seq_from, end))
         self._ledger.store.execute([self._statement()])
 
-    def without(self, folded: Sequence[Range]) -> list[str]:
-        """The statements that end the claims of rows that are folded; for the same transaction."""
-        if not self._claimed:
-            return []
-        self._claimed = [rest for claim in self._claimed for rest in _less(claim, folded)]
-        return [self._statement()]
+    @contextmanager
+    def ending(self, folded: Sequence[Range]) -> Iterator[list[str]]:
+        """The statements that end the claims of rows that are folded, for the same transaction, which is over when this
+        is left."""
+        with self._lock:
+            known = self._claimed
+            self._claimed = [rest for claim in known for rest in _less(claim, folded)]
+            yield [self._statement()] if known else []
 
     def end(self, left_open: Sequence[Range]) -> None:
         """Nothing more leaves: only rows of these batches may have, without our knowing."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 
@@ -25,15 +26,17 @@ class Lease:
         """`renew` keeps the lease in the warehouse, and raises LeaseHeldError when it was lost."""
         self.ended = False
         self._renew = renew
+        self._lock = threading.Lock()  # an engine refuses two changes of one row at once
         self._clock = clock
         self._wall = wall
         self._renewed = self._now()
 
     def renew(self) -> None:
         """Keep the lease. Raises LeaseHeldError when it was lost."""
-        now = self._now()
-        self._renew()
-        self._renewed = now
+        with self._lock:
+            now = self._now()
+            self._renew()
+            self._renewed = now
 
     def check(self) -> None:
         """Raise StoppedError when nothing more may leave: the sending has ended, or the lease was lost.

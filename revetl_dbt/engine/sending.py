@@ -33,11 +33,10 @@ from revetl_dbt.engine.lease import Lease
 from revetl_dbt.engine.mapping import Mapper, Row
 from revetl_dbt.engine.pacing import StoppedError
 from revetl_dbt.engine.prepare import Preparation
+from revetl_dbt.engine.recorder import Recorder
 from revetl_dbt.spec.models import Mode, OnRemoved, SyncSpec
 from revetl_dbt.warehouse.ledger import Group, Ledger, PlanSummary, Range, Result
 
-FLUSH_SECONDS = 2.0
-FLUSH_RESULTS = 10_000
 RENEW_SECONDS = 30.0
 RELEASE_SECONDS = 0.3
 GRACE_SECONDS = 7.0  # for batches in flight when the run is stopped
@@ -149,6 +148,7 @@ class Sender:
         self._delivery = delivery
         self._journal = journal
         self._claims = Claims(ledger, plan_id, run_id, lease.renew)
+        self._recorder = Recorder(ledger, journal, lease, self._claims, run_id)
         self._plan_id = plan_id
         self._run_id = run_id
         self._workers = 1 if kind.ordered or self._spec.mode is Mode.APPEND else concurrency
@@ -158,12 +158,10 @@ class Sender:
         self._progress = progress
         self._finished: queue.SimpleQueue[_Finished | _Crashed] = queue.SimpleQueue()
         self._open: dict[Range, None] = {}
-        self._ranges: list[Range] = []
-        self._results: list[Result] = []
         self._left: list[Range] = []  # batches that are still open, of which the journal tells the next run
         self._abandoned = False
         self._deadline: float | None = None
-        self._flushed = self._renewed = time.monotonic()
+        self._renewed = time.monotonic()
 
     def send(self, plan: PlanSummary, *, skip: Sequence[str] = ()) -> None:
         """Send every group of the plan except the operations in `skip`. What is not attempted stays for the next run.
@@ -236,7 +234,7 @@ class Sender:
                 self._take()
             except Exception as error:  # noqa: BLE001 - recorded first, raised after the flush
                 failure = error
-        self._flush()
+        self._recorder.settle()
         self._claims.end(self._left)
         if failure is not None:
             raise failure
@@ -261,8 +259,7 @@ class Sender:
             self._left.append(finished.range)
         else:
             self._count(finished)
-            self._ranges.append(finished.range)
-            self._results += finished.results
+            self._recorder.add(finished.range, finished.results)
         if finished.stopped is not None and self.stopped is None:
             self.stopped = finished.stopped
         self._progress(self.totals.done)
@@ -298,22 +295,11 @@ class Sender:
                 totals.refused(result.code, message, finished.safe.get(result.seq, message))
 
     def _keep_up(self) -> None:
+        self._recorder.keep_up()
         now = time.monotonic()
-        if self._ranges and (now - self._flushed >= FLUSH_SECONDS or len(self._results) >= FLUSH_RESULTS):
-            self._flush()
         if now - self._renewed >= RENEW_SECONDS:
             self._lease.renew()
             self._renewed = now
-
-    def _flush(self) -> None:
-        if self._ranges:
-            # A run that slept through the end of its lease must not touch the plan of the run that followed.
-            self._lease.renew()
-            folded = _merged(self._ranges)
-            self._ledger.fold(folded, self._results, self._run_id, also=self._claims.without(folded))
-            self._journal.forget(self._ranges)
-            self._ranges, self._results = [], []
-        self._flushed = time.monotonic()
 
     # -- workers -------------------------------------------------------------------------------------
 
@@ -595,15 +581,3 @@ def _size(change: Sendable) -> int:
     if isinstance(change, Rendered):
         return len(change.record.encode())
     return len(msgspec.json.encode([change.match, change.fields], enc_hook=str))
-
-
-def _merged(ranges: Sequence[Range]) -> list[Range]:
-    """The same rows in fewer ranges: neighbours of one operation become one."""
-    merged: list[Range] = []
-    for current in sorted(ranges):
-        last = merged[-1] if merged else None
-        if last is not None and last.op == current.op and current.seq_from <= last.seq_to + 1:
-            merged[-1] = Range(last.op, last.seq_from, max(last.seq_to, current.seq_to))
-        else:
-            merged.append(current)
-    return merged

@@ -320,6 +320,7 @@ def open_ledger(
     with store.connection():
         session.run(session.macro("revetl_create_ledger", s=layout.as_argument()))
         layout = _widened(store, layout)
+        session.run(session.macro("revetl_index_ledger", s=layout.as_argument()))
     ledger = Ledger(store, layout, account, begun=begun, settled=state is not None and state.settled)
     if preview:
         # What is written down belongs to the plan of the last run, which may have to be recovered yet.

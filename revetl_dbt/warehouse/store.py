@@ -65,7 +65,9 @@ class Store:
         self._notice = notice
         self._prepared = False
         self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)  # users, or whether the database is being closed
         self._users = 0
+        self._closing = False
         self._memory_mb = MEMORY_MB
 
     def notice(self, text: str) -> None:
@@ -105,13 +107,15 @@ class Store:
 
     @contextmanager
     def _counted(self) -> Iterator[None]:
-        with self._lock:
+        with self._changed:
+            self._changed.wait_for(lambda: not self._closing)
             self._users += 1
         try:
             yield
         finally:
-            with self._lock:
+            with self._changed:
                 self._users -= 1
+                self._changed.notify_all()
 
     def _open_session(self) -> None:
         if not self.session.opened:
@@ -126,17 +130,35 @@ class Store:
 
     def _with_room(self, work: Callable[[], T]) -> T:
         """What `work` gives, DuckDB's memory limit doubled as often as it takes where none is declared."""
-        with self.connection():
-            while True:
-                try:
+        while True:
+            limit = self._memory_mb
+            try:
+                with self.connection():
                     return work()
-                except WarehouseError as error:
-                    if "Out of Memory Error" not in str(error) or self._memory_declared():
-                        raise
-                    if 2 * self._memory_mb > _memory_of_machine() * 0.8:
-                        raise
-                self._memory_mb *= 2
-                self.session.run(self.session.macro("revetl_session_settings", memory_limit=self._memory_limit()))
+            except WarehouseError as error:
+                if "Out of Memory Error" not in str(error) or self._memory_declared():
+                    raise
+                if 2 * limit > _memory_of_machine() * 0.8:
+                    raise
+            self._reopen(2 * limit)
+
+    def _reopen(self, memory_mb: int) -> None:
+        """Close DuckDB's file once no thread uses it, so that it is opened anew with more memory.
+
+        A delete that ran out of memory leaves rows marked that no rollback frees: the next one meets a conflict.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: not self._closing)
+            if self._memory_mb >= memory_mb:
+                return  # another thread was first
+            self._closing = True
+            try:
+                self._changed.wait_for(lambda: self._users == 0)
+                self._memory_mb = memory_mb
+                self.session.release()
+            finally:
+                self._closing = False
+                self._changed.notify_all()
 
     def prepare(self) -> None:
         """Create our schema and shared tables where they are missing, and bring them forward where they are of an

@@ -68,4 +68,4 @@ class Engine:
         return {**os.environ, "REVETL_CHAOS": os.environ.get("REVETL_CHAOS", self.chaos)}
 
 
-ENGINES = (Engine("postgres", ".venv-postgres"),)
+ENGINES = (Engine("postgres", ".venv-postgres", files=(*SUITE, "scale")),)

@@ -17,7 +17,7 @@ from typing import Any
 
 from revetl_dbt.cli import main as cli
 from revetl_dbt.destinations import registry
-from revetl_dbt.engine import sending
+from revetl_dbt.engine import recorder, sending
 from revetl_dbt.warehouse import dbt_api
 
 from .death import arrange
@@ -30,7 +30,7 @@ def child(command: dict[str, Any]) -> None:
         os.dup2(os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), stream.fileno())
     if command.get("busy"):
         # The ledger is written and the lease renewed all the time, so that there is much to interrupt.
-        sending.FLUSH_SECONDS = sending.RENEW_SECONDS = 0.0
+        recorder.FLUSH_SECONDS = sending.RENEW_SECONDS = 0.0
     gc.unfreeze = lambda: None  # what was inherited stays out of the collector's way
     finish = arrange(command.get("death") or {})
     code: Any = None
