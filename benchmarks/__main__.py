@@ -1,39 +1,31 @@
 """Throughput, latency, memory and start-up of revetl, beside what plain Python can do at most: prints a Markdown table.
 
-python -m benchmarks [throughput|latency|noop|memory|jobs|startup ...]
+python -m benchmarks [throughput|latency|stages|noop|memory|jobs|startup ...]
+python -m benchmarks scale|rejected --rows 1000000 10000000
+python -m benchmarks plans --adapter duckdb|postgres --rows 1000000 10000000
 """
 
 from __future__ import annotations
 
+import argparse
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from statistics import median
 
 from benchmarks import sink
+from benchmarks.plans import plans
 from benchmarks.project import COLUMNS, Project, measure
+from benchmarks.scale import rejected, scale
+from benchmarks.stages import STAGES
+from benchmarks.table import Line
 
 ROWS = 1_000_000
 BATCH = 1_000
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One row of the table; `goal` is in the same words as `value`."""
-
-    what: str
-    value: str
-    goal: str = ""
-    met: bool | None = None
-
-    def render(self) -> str:
-        """As Markdown."""
-        mark = {None: "", True: "yes", False: "**no**"}[self.met]
-        return f"| {self.what} | {self.value} | {self.goal} | {mark} |"
 
 
 def throughput(folder: Path) -> Iterator[Line]:
@@ -71,6 +63,20 @@ def latency(folder: Path) -> Iterator[Line]:
         seconds = _sync_seconds(project, run.exit_code)
     yield Line("First sync with 50 ms server latency, 8 workers", f"{ROWS / seconds:,.0f} rows/s")
     yield Line("- of the ceiling", f"{best / seconds:.2f} of {ROWS / best:,.0f}", "0.70", best / seconds >= 0.7)
+
+
+def stages(folder: Path) -> Iterator[Line]:
+    """What each stage of a first sync costs: the records' JSON written by DuckDB, and every value mapped by Python."""
+    for mapping, words in (("engine", "DuckDB writes the records"), ("python", "Python maps and encodes each value")):
+        with sink.running() as url:
+            project = Project(folder / mapping, url, workers=2, batch=BATCH)
+            project.build(ROWS)
+            seconds = project.stages(mapping)
+            rate = ROWS / float(project.result()["execution_time"])
+        yield Line(f"Stages of a first sync, 1,000,000 rows: {words}", f"{rate:,.0f} rows/s")
+        for stage in STAGES:
+            wall, cpu = (1e6 * seconds[clock].get(stage, 0) / ROWS for clock in ("wall", "cpu"))
+            yield Line(f"- {stage}", f"{wall:.2f} us a row, {cpu:.2f} us of Python's CPU")
 
 
 def noop(folder: Path) -> Iterator[Line]:
@@ -193,6 +199,7 @@ def _best(command: list[str], folder: Path) -> float:
 BENCHMARKS: dict[str, Callable[[Path], Iterator[Line]]] = {
     "throughput": throughput,
     "latency": latency,
+    "stages": stages,
     "noop": noop,
     "memory": memory,
     "jobs": jobs,
@@ -200,12 +207,30 @@ BENCHMARKS: dict[str, Callable[[Path], Iterator[Line]]] = {
 }
 
 
+def _scaling(sizes: Sequence[int], adapter: str) -> dict[str, Callable[[Path], Iterator[Line]]]:
+    """Those that take long, and are run only when they are named."""
+    return {
+        "scale": partial(scale, sizes=sizes),
+        "rejected": partial(rejected, sizes=sizes),
+        "plans": partial(plans, sizes=sizes, adapter=adapter),
+    }
+
+
 def main() -> None:
-    """Run the benchmarks that are named, or all."""
+    """Run the benchmarks that are named, or all that take minutes."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help="all that take minutes, unless named")
+    parser.add_argument("--rows", type=int, nargs="+", default=[100_000, 1_000_000, 10_000_000])
+    parser.add_argument("--adapter", choices=("duckdb", "postgres"), default="duckdb", help="of `plans`")
+    arguments = parser.parse_args()
+    known = BENCHMARKS | _scaling(arguments.rows, arguments.adapter)
+    unknown = [name for name in arguments.names if name not in known]
+    if unknown:
+        parser.error(f"{', '.join(unknown)}: not among {', '.join(known)}")
     print("| what | measured | goal | met |\n|---|---|---|---|", flush=True)
-    for name in sys.argv[1:] or BENCHMARKS:
+    for name in arguments.names or BENCHMARKS:
         with tempfile.TemporaryDirectory(prefix="revetl-bench-") as folder:
-            for line in BENCHMARKS[name](Path(folder)):
+            for line in known[name](Path(folder)):
                 print(line.render(), flush=True)
 
 

@@ -6,8 +6,9 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +24,12 @@ select
   cast(i % 100 as integer) as seats,
   cast((i + {{ var('shift', 0) }} * cast(i % 100 = 0 as integer)) * 1.25 as decimal(18, 2)) as mrr,
   i % 3 = 0 as active,
-  timestamp '2024-01-01' + interval (i) second as last_seen,
+  timestamp '2024-01-01' + i * interval '1 second' as last_seen,
   date '2024-01-01' + cast(i % 500 as integer) as signed_up,
   case when i % 7 = 0 then null else 'note' || i end as note,
-  i * 0.5::double as score,
+  cast(i * 0.5 as float8) as score,
   'plan' || (i % 4) as plan
-from range({{ var('rows') }}) as t(i)
+from {{ 'range(0, ' if target.type == 'duckdb' else 'generate_series(1, ' }}{{ var('rows') }}) as t(i)
 """
 COLUMNS = (
     "email",
@@ -73,7 +74,9 @@ class Project:
         batch: int = 1000,
         columns: int = 12,
         results: bool = False,
+        output: dict[str, Any] | None = None,
     ) -> None:
+        """`results`: the sink tells what became of each record; `output`: the warehouse, if not a DuckDB file."""
         self.folder = folder
         self.database = folder / "bench.duckdb"
         (folder / "models").mkdir(parents=True, exist_ok=True)
@@ -82,8 +85,8 @@ class Project:
         model = {"name": "users", "config": {"meta": {"revetl": {"users_to_sink": sync}}}}
         self._write("models/users.yml", {"models": [model]})
         self._write("dbt_project.yml", {"name": "bench", "version": "1.0.0", "profile": "bench"})
-        output = {"type": "duckdb", "path": str(self.database), "threads": 2}
-        self._write("profiles.yml", {"bench": {"target": "dev", "outputs": {"dev": output}}})
+        own = {"type": "duckdb", "path": str(self.database), "threads": 2}
+        self._write("profiles.yml", {"bench": {"target": "dev", "outputs": {"dev": output or own}}})
         self._write("destinations.yml", {"sink": {"outputs": {"dev": sink}}})
 
     def _to_contacts(self) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -116,11 +119,41 @@ class Project:
         """`revetl run` in a process of its own."""
         return measure([sys.executable, "-m", "revetl_dbt", "run", *arguments], self.folder)
 
+    def stages(self, mapping: str) -> dict[str, dict[str, float]]:
+        """The seconds of a run by stage: see benchmarks/stages.py."""
+        output = self.folder / "stages.json"
+        command = [sys.executable, "-m", "benchmarks.stages", str(output), mapping, "run", "--project-dir", "."]
+        run = measure(command, self.folder, {"PYTHONPATH": str(Path(__file__).parent.parent)})
+        assert run.exit_code == 0, run.output
+        seconds: dict[str, dict[str, float]] = json.loads(output.read_text())
+        return seconds
+
     def result(self) -> dict[str, Any]:
         """The sync's entry in the artifact of the last run."""
         artifact = json.loads((self.folder / "target" / "revetl" / "run_results.json").read_text())
         entry: dict[str, Any] = artifact["results"][0]
         return entry
+
+    @contextmanager
+    def watched_journal(self) -> Iterator[Callable[[], int]]:
+        """Look at the journal's size again and again; yields what gives the largest size seen, in bytes."""
+        over = threading.Event()
+        largest = 0
+
+        def watch() -> None:
+            nonlocal largest
+            while not over.wait(0.05):
+                for file in (self.folder / "target" / "revetl" / "journal").glob("*"):
+                    with suppress(FileNotFoundError):  # finished meanwhile
+                        largest = max(largest, file.stat().st_size)
+
+        thread = threading.Thread(target=watch)
+        thread.start()
+        try:
+            yield lambda: largest
+        finally:
+            over.set()
+            thread.join()
 
     def _write(self, name: str, content: Any) -> None:
         (self.folder / name).write_text(yaml.safe_dump(content, sort_keys=False))
@@ -157,12 +190,15 @@ class Measured:
         self.output = output
 
 
-def measure(command: list[str], folder: Path | None = None) -> Measured:
-    """Run a command to its end."""
+def measure(command: list[str], folder: Path | None = None, variables: Mapping[str, str] | None = None) -> Measured:
+    """Run a command to its end, with `variables` added to the environment."""
     import time
 
     started = time.perf_counter()
-    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    environment = os.environ | (variables or {})
+    process = subprocess.Popen(
+        command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
     assert process.stdout is not None
     output = process.stdout.read()
     _, status, usage = os.wait4(process.pid, 0)
