@@ -38,8 +38,8 @@ lint: $(READY)
 types: $(READY)
 	$(BIN)/mypy
 
-bench: $(READY) $(if $(filter postgres,$(ADAPTER)),$(POSTGRES)/.ready)  ## What things cost, as a table; ADAPTER=duckdb or postgres: plans at scale; NAMES="scale --rows 10000000"
-	$(if $(filter postgres,$(ADAPTER)),$(POSTGRES),$(VENV))/bin/python -m benchmarks $(if $(ADAPTER),plans --adapter $(ADAPTER) --rows 1000000 10000000,$(NAMES))
+bench: $(READY) $(if $(filter postgres,$(ADAPTER)),.venv-postgres/.ready)  ## What things cost, as a table; ADAPTER=duckdb or postgres: plans at scale; NAMES="scale --rows 10000000"
+	$(if $(filter postgres,$(ADAPTER)),.venv-postgres,$(VENV))/bin/python -m benchmarks $(if $(ADAPTER),plans --adapter $(ADAPTER) --rows 1000000 10000000,$(NAMES))
 
 docs: $(READY)  ## Write the generated pages of docs/ anew
 	$(BIN)/python -m docs.generate
