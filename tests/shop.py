@@ -109,6 +109,10 @@ class Shop:
         results = {"metadata": {"invocation_id": "i1"}, "args": args, "results": rows}
         self.write("target/run_results.json", json.dumps(results))
 
+    def write_sources(self, rows: list[dict[str, Any]]) -> None:
+        about = {"generated_at": "2026-01-02T00:00:00.000000Z"}
+        self.write("target/sources.json", json.dumps({"metadata": about, "results": rows}))
+
     def load(self, **options: Any) -> Loaded:
         return load(Options(**options))
 

@@ -18,7 +18,6 @@ from revetl_dbt.nearest import did_you_mean, listed
 from revetl_dbt.project.options import Options
 from revetl_dbt.project.profile import Profile
 from revetl_dbt.project.project import Project
-from revetl_dbt.project.run_results import gate
 from revetl_dbt.project.target import check_connection
 from revetl_dbt.report.console import Redact, header, overview
 from revetl_dbt.report.log import Log
@@ -166,12 +165,12 @@ def sandbox_setup(folder: Path) -> dict[str, Path]:
 
 
 def _skipped(loaded: Loaded) -> dict[str, str]:
-    """Why syncs do not run: paused, or their model or a test of it failed in dbt's latest command."""
+    """Why syncs do not run: paused, or something is known against their model (project/gate.py)."""
     skip = {sync.name: "paused (`enabled: false`)" for sync in loaded.syncs if not sync.spec.enabled}
     if loaded.options.gate and loaded.syncs:
-        results = loaded.project.run_results()
+        gate = loaded.project.gate()
         for sync in loaded.syncs:
-            reason = gate(loaded.project.manifest, results, sync.source.unique_id)
+            reason = gate.reason(sync.source.unique_id)
             if reason is not None and sync.name not in skip:
                 skip[sync.name] = f"{reason} (--no-gate sends it nevertheless)"
     return skip

@@ -200,6 +200,17 @@ class Manifest:
         children = _strings(_mapping(self.raw.get("child_map")).get(unique_id))
         return [child for child in children if child.split(".", 1)[0] in RELATIONS]
 
+    def sources(self, unique_id: str) -> set[str]:
+        """The sources that a node reads from, directly or through other nodes."""
+        seen: set[str] = set()
+        pending = [unique_id]
+        while pending:
+            raw = _mapping(self.raw["nodes"].get(pending.pop()))
+            above = set(_strings(_mapping(raw.get("depends_on")).get("nodes"))) - seen
+            seen |= above
+            pending += above
+        return {found for found in seen if found.startswith("source.")}
+
     def disabled(self) -> Iterator[Node]:
         """Every disabled node with a `revetl` block."""
         for unique_id, versions in _mapping(self.raw.get("disabled")).items():

@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from revetl_dbt.errors import Diagnostic, InputError
+from revetl_dbt.project.freshness import Freshness
+from revetl_dbt.project.gate import Gate
 from revetl_dbt.project.manifest import Manifest
 from revetl_dbt.project.options import Options
 from revetl_dbt.project.paths import ProjectFile, find_project_dir, source_files
@@ -54,6 +56,10 @@ class Project:
     def run_results(self) -> RunResults | None:
         """dbt's latest results; None when there are none. Raises InputError when they cannot be read."""
         return RunResults.read(self.target_path / "run_results.json")
+
+    def gate(self) -> Gate:
+        """What tells whether the syncs of a node may run. Raises InputError when an artifact cannot be read."""
+        return Gate(self.manifest, self.run_results(), Freshness.read(self.target_path / "sources.json"))
 
     def pii_tags(self) -> tuple[str, ...]:
         """Tags that mark a column as personal data: the variable `revetl_pii_tags`, a tag or a list of them."""

@@ -8,8 +8,11 @@ import pytest
 from shop import USERS, Shop
 
 from revetl_dbt.errors import InputError
+from revetl_dbt.project.gate import Gate
 from revetl_dbt.project.manifest import Manifest
-from revetl_dbt.project.run_results import RunResults, gate
+from revetl_dbt.project.options import Options
+from revetl_dbt.project.project import Project
+from revetl_dbt.project.run_results import RunResults
 from revetl_dbt.project.target import check_connection, check_known_target
 
 NODE = "model.shop.users"
@@ -103,6 +106,10 @@ def test_owners(shop: Shop) -> None:
         assert shop.load().syncs[0].source.owner == owner
 
 
+def reason_of(shop: Shop) -> str | None:
+    return Project.open(Options()).gate().reason(NODE)
+
+
 class TestGate:
     TEST = "test.shop.unique_users_user_id.abc"
 
@@ -129,17 +136,17 @@ class TestGate:
     )
     def test_reasons(self, shop: Shop, statuses: dict[str, str], reason: str | None) -> None:
         shop.write_run_results(statuses)
-        assert gate(read(shop), RunResults.read(shop.target / "run_results.json"), NODE) == reason
+        assert reason_of(shop) == reason
 
     def test_without_run_results_nothing_is_known(self, shop: Shop) -> None:
         assert RunResults.read(shop.target / "run_results.json") is None
-        assert gate(read(shop), None, NODE) is None
+        assert Gate(read(shop)).reason(NODE) is None
 
     def test_tests_of_severity_warn_do_not_matter(self, shop: Shop) -> None:
         shop.manifest["nodes"][self.TEST]["config"]["severity"] = "WARN"
         shop.write_manifest(shop.manifest)
         shop.write_run_results({self.TEST: "error"})
-        assert gate(read(shop), RunResults.read(shop.target / "run_results.json"), NODE) is None
+        assert reason_of(shop) is None
 
     def test_singular_and_unit_tests_matter_to_what_they_depend_on(self, shop: Shop) -> None:
         singular = {"name": "no_ghosts", "depends_on": {"nodes": [NODE]}, "config": {"severity": "error"}}
@@ -149,7 +156,7 @@ class TestGate:
         shop.write_manifest(shop.manifest)
         for test, name in (("test.shop.no_ghosts", "no_ghosts"), ("unit_test.shop.users.adds_up", "adds_up")):
             shop.write_run_results({test: "fail"})
-            reason = gate(read(shop), RunResults.read(shop.target / "run_results.json"), NODE)
+            reason = reason_of(shop)
             assert reason == f"test `{name}` failed in `dbt build`"
 
     @pytest.mark.parametrize("text", ["{", "[]", '{"results": [{}]}', '{"results": 1}'])
@@ -157,6 +164,43 @@ class TestGate:
         shop.write("target/run_results.json", text)
         assert [item.code for item in shop.problems()] == ["run-results-unreadable"]
         assert shop.problems(gate=False) == []
+
+    def test_sources_that_are_not_fresh(self, shop: Shop) -> None:
+        for node, above in (
+            (NODE, ["model.shop.base"]),
+            ("model.shop.base", ["source.shop.raw.a", "source.shop.raw.b"]),
+        ):
+            shop.manifest["nodes"].setdefault(node, {"resource_type": "model"})["depends_on"] = {"nodes": above}
+        shop.write_manifest(shop.manifest)
+        fresh = {"unique_id": "source.shop.raw.a", "status": "warn"}
+        stale = {
+            "unique_id": "source.shop.raw.b",
+            "status": "error",
+            "max_loaded_at": "2026-01-01T08:30:00.000Z",
+            "criteria": {"error_after": {"count": 12, "period": "hour"}},
+        }
+        elsewhere = stale | {"unique_id": "source.shop.raw.c"}
+        broken = {"unique_id": "source.shop.raw.a", "status": "runtime error", "error": "no table"}
+        checked = " (`dbt source freshness` of 2026-01-02 00:00)"
+        old = "was loaded last at 2026-01-01 08:30 UTC, more than 12 hours before"
+        for rows, reason in (
+            ([], None),
+            ([fresh, elsewhere], None),
+            ([fresh, stale], f"source `raw.b` {old}{checked}"),
+            ([broken], f"source `raw.a` could not be checked{checked}"),
+            ([broken, stale], f"source `raw.a` could not be checked, and 1 more are stale{checked}"),
+        ):
+            shop.write_sources(rows)
+            assert reason_of(shop) == reason
+        shop.write_run_results({NODE: "error"})
+        assert (reason_of(shop) or "").startswith("model `users` ended")
+
+    @pytest.mark.parametrize("text", ["{", '{"results": [{}]}'])
+    def test_an_unreadable_check_of_sources(self, shop: Shop, text: str) -> None:
+        shop.write("target/sources.json", text)
+        with pytest.raises(InputError) as error:
+            Project.open(Options()).gate()
+        assert error.value.diagnostics[0].code == "sources-unreadable"
 
 
 class TestTarget:
