@@ -120,6 +120,8 @@ _PROJECT = (
     _option("--target", "-t", env="TARGET", help="Target of the profile; it picks the output of each destination"),
     _option("--target-path", env="TARGET_PATH", type=click.Path(path_type=Path), help="dbt's target folder"),
     _option("--vars", type=_Vars(), default="{}", help="Variables, as a YAML mapping"),
+)
+_PARSE = (
     _option("--parse", is_flag=True, default=False, help="Let dbt parse the project first, into target/revetl/parsed"),
 )
 _SELECTION = (
@@ -177,8 +179,24 @@ def log_options(function: F) -> F:
 
 
 def project_options(function: F) -> F:
-    """Which project, profile and target."""
+    """Which project, profile and target, and which manifest."""
+    return _apply((*_PROJECT, *_PARSE), function)
+
+
+def place_options(function: F) -> F:
+    """Which project, profile and target, for commands that let dbt write the manifest anyway."""
     return _apply(_PROJECT, function)
+
+
+def dbt_executable_option(function: F) -> F:
+    """Which dbt to run in a process of its own."""
+    option = click.option(
+        "--dbt-executable",
+        metavar="PATH",
+        envvar="REVETL_DBT_EXECUTABLE",
+        help="The dbt to run, such as that of dbt v2; by default dbt Core of the environment of revetl",
+    )
+    return option(function)
 
 
 def selection_options(function: F) -> F:

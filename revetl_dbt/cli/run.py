@@ -60,13 +60,14 @@ def sending_options(function: F) -> F:
 
 @dataclass(frozen=True, slots=True)
 class Sending:
-    """How a command sends: its name, the options of `sending_options`, and which held rows go too."""
+    """How a command sends: its name, the options of `sending_options`, which held rows go too, and whether dbt ran."""
 
     command: str
     release: tuple[str, ...]
     retry_attempts: int
     show_values: bool
     release_held: Literal["rejected", "unknown too"] | None = None
+    with_dbt: bool = False
 
 
 @click.command(cls=Command)
@@ -171,6 +172,7 @@ def _write(
         return
     artifacts.prepare_folder(work.folder)
     about = artifacts.metadata(artifacts.RUN_RESULTS, run_id, work.loaded.profile.target, work.dbt_invocation_id)
-    args = artifacts.arguments(how.command, work.options, work.secrets(), release=sorted(how.release))
+    own = {"release": sorted(how.release), "with_dbt": how.with_dbt}
+    args = artifacts.arguments(how.command, work.options, work.secrets(), **own)
     content = artifacts.run_results(about, results, timing, seconds, args, work.redact())
     artifacts.write(work.folder / "run_results.json", content)

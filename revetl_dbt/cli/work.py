@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,15 +38,16 @@ class Work:
     skip: dict[str, str] = field(default_factory=dict)
 
     @classmethod
-    def begin(cls, options: Options, *, quietly: bool = False) -> Work:
+    def begin(cls, options: Options, nodes: Collection[str] | None = None, *, quietly: bool = False) -> Work:
         """Load and check the project, say what was found, unless `quietly`.
 
-        Raises InputError with everything that is wrong.
+        With `nodes` only their syncs are meant, whatever else the options select. Raises InputError with everything
+        that is wrong.
         """
         log = Log(options, str(uuid.uuid4()))
         if not quietly:
             header(log, __version__)
-        loaded = load(options)
+        loaded = load(options, nodes)
         log.warnings(loaded.warnings)
         if not quietly:
             overview(log, loaded.syncs, loaded.profile.target)

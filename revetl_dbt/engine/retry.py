@@ -9,7 +9,8 @@ from revetl_dbt.spec.models import Sync
 from revetl_dbt.warehouse.entries import damage, ended, entries, standings
 from revetl_dbt.warehouse.store import Store
 
-_ENDED = {"error": "its last run failed", "skipped": "the last run left it out", "partial": "its last run was partial"}
+LEFT_OUT = "the last run left it out"
+_ENDED = {"error": "its last run failed", "skipped": LEFT_OUT, "partial": "its last run was partial"}
 
 
 @dataclass(frozen=True, slots=True)

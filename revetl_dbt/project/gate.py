@@ -12,7 +12,7 @@ from revetl_dbt.project.freshness import Freshness
 from revetl_dbt.project.manifest import DataTest, Manifest
 from revetl_dbt.project.run_results import Result, RunResults
 
-_FAILED = frozenset({"error", "fail", "runtime error", "partial success"})
+FAILED_STATUSES = frozenset({"error", "fail", "runtime error", "partial success"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Gate:
     def _own(self, unique_id: str) -> str | None:
         own = self._result(unique_id)
         kind, name = unique_id.split(".", 1)[0], unique_id.split(".", 2)[-1]
-        if own is not None and own.status in _FAILED:
+        if own is not None and own.status in FAILED_STATUSES:
             return f"{kind} `{name}` ended with status {own.status} in {self._command}"
         if own is not None and own.status == "skipped":
             return f"{kind} `{name}` was skipped in {self._command}"
@@ -69,4 +69,4 @@ class Gate:
 
 def _fails(test: DataTest, result: Result | None) -> bool:
     # A test of severity warn has status `warn` when its condition fails, but `error` when its SQL does.
-    return result is not None and result.status in _FAILED and test.severity != "warn"
+    return result is not None and result.status in FAILED_STATUSES and test.severity != "warn"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from revetl_dbt.errors import Diagnostic, InputError
@@ -46,9 +46,10 @@ class Loaded:
         return self.outputs[sync.spec.destination]
 
 
-def load(options: Options) -> Loaded:
+def load(options: Options, nodes: Collection[str] | None = None) -> Loaded:
     """Read and check the whole project, select syncs, and read the outputs that they use.
 
+    `nodes` are the models whose syncs may be selected at all; None for all.
     Raises InputError with everything that is wrong, at once.
     """
     project = Project.open(options)
@@ -60,7 +61,7 @@ def load(options: Options) -> Loaded:
     outputs: dict[str, Output] = {}
     problems = [*parsed.errors, *_target(project, profile)]
     try:
-        chosen, selection = _select(project, parsed)
+        chosen, selection = _select(project, parsed, nodes)
         outputs, found = _outputs(project, profile, locator, chosen)
         problems += [item for item in found if not item.warning]
         selection += [item for item in found if item.warning]
@@ -76,12 +77,14 @@ def load(options: Options) -> Loaded:
     return Loaded(project, profile, parsed.syncs, chosen, outputs, tuple(channels), warnings)
 
 
-def _select(project: Project, parsed: Parsed) -> tuple[tuple[Sync, ...], list[Diagnostic]]:
+def _select(
+    project: Project, parsed: Parsed, nodes: Collection[str] | None
+) -> tuple[tuple[Sync, ...], list[Diagnostic]]:
     if parsed.errors and not project.options.selects_nodes:
         # Names that exist but have errors must not be reported as unknown too.
         return parsed.syncs, []
     candidates = [Candidate(sync.name, sync.spec.destination, sync.source.unique_id) for sync in parsed.syncs]
-    names, warnings = select(project, candidates)
+    names, warnings = select(project, candidates, nodes)
     return tuple(sync for sync in parsed.syncs if sync.name in names), warnings
 
 

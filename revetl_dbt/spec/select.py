@@ -19,9 +19,12 @@ class Candidate(NamedTuple):
     node: str
 
 
-def select(project: Project, candidates: Collection[Candidate]) -> tuple[set[str], list[Diagnostic]]:
+def select(
+    project: Project, candidates: Collection[Candidate], nodes: Collection[str] | None = None
+) -> tuple[set[str], list[Diagnostic]]:
     """The names of the syncs that all given options select (all of them without options), and warnings.
 
+    `nodes` are the models whose syncs may be selected at all; None for all.
     dbt is imported only for options of its grammar, and where selectors.yml has a default. Raises InputError for names
     that do not exist.
     """
@@ -35,11 +38,13 @@ def select(project: Project, candidates: Collection[Candidate]) -> tuple[set[str
     if options.destinations:
         chosen = [item for item in chosen if item.destination in options.destinations]
     warnings: list[Diagnostic] = []
-    if chosen and (options.selects_nodes or (not options.selects and _by_default(project))):
+    if nodes is not None:
+        chosen = [item for item in chosen if item.node in nodes]
+    elif chosen and (options.selects_nodes or (not options.selects and _by_default(project))):
         from revetl_dbt.project.selection import select_nodes
 
-        nodes, said = select_nodes(project)
-        chosen = [item for item in chosen if item.node in nodes]
+        selected, said = select_nodes(project)
+        chosen = [item for item in chosen if item.node in selected]
         warnings = [Diagnostic("selection-empty", text, field="--select", warning=True) for text in said]
     if candidates and not chosen:
         warnings.append(Diagnostic("nothing-selected", "No sync is selected", warning=True))

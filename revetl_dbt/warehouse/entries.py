@@ -108,7 +108,9 @@ def last_run(store: Store, sync: str, account: str) -> LastRun | None:
 def ended(store: Store) -> dict[str, str]:
     """How the latest run of each sync ended, whatever the account."""
     latest = "row_number() over (partition by sync order by started_at desc, finished_at desc) as nth"
-    runs = f"select sync, status, {latest} from {store.tables['revetl_runs']} where command in ('run', 'retry')"
+    runs = (
+        f"select sync, status, {latest} from {store.tables['revetl_runs']} where command in ('run', 'build', 'retry')"
+    )
     return dict(store.query(f"select sync, status from ({runs}) as runs where nth = 1"))
 
 
