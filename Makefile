@@ -4,9 +4,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 WAREHOUSES := postgres
+OTHER_DBTS := 1.8 1.9 1.10 1.12
+DUCKDB_FOR_V2 := @duckdb/node-bindings-linux-x64@1.5.6-r.1
+# What goes end to end through dbt; `make test` runs it on the dbt that is developed on.
+END_TO_END := tests/project tests/cli tests/e2e tests/engine/test_end_to_end.py tests/test_example_project.py
 PURELIB := -c 'import sysconfig; print(sysconfig.get_path("purelib"))'
 
-.PHONY: demo test chaos lint types bench docs lock clean
+.PHONY: demo test test-matrix chaos lint types bench docs lock clean
 
 $(READY): requirements/dev.txt pyproject.toml
 	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 10), "Python 3.10 or newer is needed: make PYTHON=python3.11"'
@@ -28,6 +32,28 @@ demo: $(READY)  ## The main job on the example project: build, plan, sync, chang
 test: $(READY) $(WAREHOUSES:%=.venv-%/.ready)  ## Everything that is tested
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
+test-matrix: $(OTHER_DBTS:%=test-dbt-%) test-dbt-2  ## The end-to-end suite on the other releases of dbt
+
+# In environments of their own, each from its own lock file.
+.venv-dbt-%/.ready: requirements/dbt-%.txt pyproject.toml
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $@
+
+# dbt v2 is one program; it takes DuckDB's library from where it finds it.
+.venv-dbt-2/.ready: requirements/dbt-2.txt
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	cd $(@D) && npm pack --silent $(DUCKDB_FOR_V2) && tar --extract --file duckdb-*.tgz --strip-components 1 package/libduckdb.so
+	touch $@
+
+test-dbt-%: .venv-dbt-%/.ready
+	.venv-dbt-$*/bin/python -m pytest -n 2 --dist loadgroup -p no:cacheprovider $(END_TO_END)
+
+test-dbt-2: .venv-dbt-2/.ready $(READY)
+	$(BIN)/python -m pytest tests/on_dbt_v2.py
+
 chaos: $(READY) $(WAREHOUSES:%=.venv-%/.ready)  ## The suites that try to break the promises, many times over: REVETL_CHAOS=50 for fifty times
 	REVETL_CHAOS=$${REVETL_CHAOS:-20} $(BIN)/python -m pytest -n 2 --dist loadgroup -rA --durations=10 tests/chaos tests/engine tests/adapters
 
@@ -44,10 +70,10 @@ bench: $(READY) $(if $(filter postgres,$(ADAPTER)),.venv-postgres/.ready)  ## Wh
 docs: $(READY)  ## Write the generated pages of docs/ anew
 	$(BIN)/python -m docs.generate
 
-lock:  ## Pin requirements/dev.in; needs uv
-	for name in dev $(WAREHOUSES); do \
+lock:  ## Pin requirements/*.in; needs uv
+	for name in dev $(WAREHOUSES) $(OTHER_DBTS:%=dbt-%) dbt-2; do \
 		uv pip compile --universal --python-version 3.10 --generate-hashes --no-header --no-strip-extras --quiet requirements/$$name.in --output-file requirements/$$name.txt; \
 	done
 
 clean:
-	rm -rf $(VENV) $(WAREHOUSES:%=.venv-%) dist build .mypy_cache .pytest_cache .ruff_cache .hypothesis example_dbt_project/target example_dbt_project/*.duckdb
+	rm -rf .venv* dist build .mypy_cache .pytest_cache .ruff_cache .hypothesis example_dbt_project/target example_dbt_project/*.duckdb
