@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -46,9 +47,8 @@ def test_the_wheel_holds_the_macros_and_nothing_of_the_tests(wheel: Path) -> Non
     macros = {f"revetl_dbt/dbt/macros/{path.relative_to(ROOT / 'macros')}" for path in (ROOT / "macros").rglob("*.sql")}
     assert macros <= set(names)
     assert {"revetl_dbt/dbt/dbt_project.yml", "revetl_dbt/py.typed", "revetl_dbt/sandbox/style.css"} <= set(names)
-    assert not [
-        name for name in names if name.split("/")[0] not in ("revetl_dbt", wheel.name.rsplit("-", 3)[0] + ".dist-info")
-    ]
+    ours = ("revetl_dbt", "dbt_revetl.py", wheel.name.rsplit("-", 3)[0] + ".dist-info")
+    assert not [name for name in names if name.split("/")[0] not in ours]
 
 
 def test_it_works_in_an_empty_environment(wheel: Path, tmp_path: Path) -> None:
@@ -81,13 +81,17 @@ def test_it_works_in_an_empty_environment(wheel: Path, tmp_path: Path) -> None:
     (project / "profiles.yml").write_text(PROFILE)
     (project / "destinations.yml").write_text(DESTINATIONS)
 
-    def run(*command: str) -> None:
-        finished = subprocess.run(
-            [str(bin_folder / command[0]), *command[1:]], cwd=project, capture_output=True, text=True, check=False
-        )
+    def run(*command: str, **environ: str) -> str:
+        words = [str(bin_folder / command[0]), *command[1:]]
+        environ = os.environ | environ
+        finished = subprocess.run(words, cwd=project, env=environ, capture_output=True, text=True, check=False)
         assert finished.returncode == 0, finished.stdout + finished.stderr
+        return finished.stdout
 
     run("dbt", "build")
     run("revetl", "run")
+    (project / "models/users.yml").write_text(MODELS.replace("object:", "objct:"))
+    assert "error[unknown-key]" in run("dbt", "parse", REVETL_DBT_PLUGIN="warn")
+    (project / "models/users.yml").write_text(MODELS)
     result = json.loads((project / "target/revetl/run_results.json").read_text())["results"][0]
     assert (result["status"], result["counts"]["created"]) == ("success", 5)

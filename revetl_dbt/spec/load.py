@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 from revetl_dbt.errors import Diagnostic, InputError
 from revetl_dbt.project.options import Options
@@ -75,6 +77,13 @@ def load(options: Options, nodes: Collection[str] | None = None) -> Loaded:
         raise InputError([*doubts, *problems])
     warnings = (*doubts, *parsed.warnings, *selection, *_nothing_declared(parsed))
     return Loaded(project, profile, parsed.syncs, chosen, outputs, tuple(channels), warnings)
+
+
+def check_manifest(project_dir: str, target_path: str | None, variables: Mapping[str, Any]) -> list[Diagnostic]:
+    """What is wrong with the declarations of a manifest that dbt has just written, or doubtful in them."""
+    folder = None if target_path is None else Path(target_path)
+    project = Project.open(Options(project_dir=Path(project_dir), target_path=folder, vars=variables))
+    return list(parse(project.manifest, Locator(project.file), project.pii_tags()).diagnostics)
 
 
 def _select(

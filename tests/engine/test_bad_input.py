@@ -96,6 +96,30 @@ def test_fields_that_the_destination_lacks(flow: Make, warehouse: Warehouse) -> 
     assert "error[read-only-field]: Field `Created` of `fake.people` cannot be written" in message
 
 
+class Strict(Fake):
+    def __init__(self) -> None:
+        super().__init__(people(described=True))
+
+    def describe(self, object: str) -> Sequence[FieldInfo]:  # noqa: A002
+        plan = FieldInfo("Plan", "picklist", options=("free", "team"))
+        return [
+            FieldInfo("Id", "text"),
+            plan,
+            FieldInfo("Code", "text", max_length=3),
+            FieldInfo("Last", "text", required=True),
+        ]
+
+
+def test_constants_that_the_destination_does_not_take(flow: Make, warehouse: Warehouse) -> None:
+    write(warehouse)
+    message = refused(flow(Strict(), match={"Id": "id"}, fields={"Plan": {"value": "tem"}, "Code": {"value": "abcd"}}))
+    assert "error[unknown-option]: Field `Plan` of `fake.people` does not take `tem`" in message
+    assert "expected: `free`, `team`" in message
+    assert "hint: Did you mean `team`?" in message
+    assert "error[value-too-long]: Field `Code` of `fake.people` takes 3 characters, and `value` has 4" in message
+    assert "error[required-field]: `fake.people` creates no record without field `Last`" in message
+
+
 def test_a_key_that_changed(flow: Make, warehouse: Warehouse) -> None:
     f = flow(**SPEC)
     write(warehouse)
