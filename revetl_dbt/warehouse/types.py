@@ -27,10 +27,11 @@ _RULES: tuple[tuple[str, ColumnType], ...] = (
         r"^(u?(tiny|small|medium|big|huge)?int(eger)?|u?int\d+|byteint|short|long|byte|serial|bigserial|bignum)$",
         ColumnType.INTEGER,
     ),
-    (r"^(decimal|numeric|bignumeric|bigdecimal|number|money|smallmoney)$", ColumnType.DECIMAL),
+    (r"^(decimal|numeric|bignumeric|bigdecimal|number|decfloat|money|smallmoney)$", ColumnType.DECIMAL),
     (r"^(float|float\d+|double|double precision|real)$", ColumnType.FLOAT),
 )
-_BINARY = re.compile(r"^(blob|bytea|binary|varbinary|bytes|image)\b", re.IGNORECASE)
+_WHOLE_NUMBER = re.compile(r"^(number|decimal|numeric|fixed)\s*\(\s*\d+\s*,\s*0\s*\)$")
+_BINARY = re.compile(r"^(blob|bytea|binary|varbinary|varbyte|bytes|image)\b", re.IGNORECASE)
 _TEXT = re.compile(r"^(varchar|text|string|char|character|character varying|nvarchar|nchar|bpchar|fixedstring|clob)$")
 
 
@@ -51,6 +52,9 @@ def logical_type(engine_type: str, adapter_type: str) -> ColumnType:
     # BigQuery's TIMESTAMP is an instant, its DATETIME is not; Spark and Databricks likewise call the instant TIMESTAMP.
     if bare == "timestamp" and adapter_type in {"bigquery", "spark", "databricks"}:
         return ColumnType.TIMESTAMPTZ
+    # Snowflake has one type for integers and decimals; a scale of 0 is all that tells them apart.
+    if adapter_type == "snowflake" and _WHOLE_NUMBER.match(name):
+        return ColumnType.INTEGER
     for pattern, kind in _RULES:
         if re.match(pattern, name if kind is ColumnType.NESTED else bare):
             return kind
