@@ -1,6 +1,6 @@
 """Throughput, latency, memory and start-up of revetl, beside what plain Python can do at most: prints a Markdown table.
 
-python -m benchmarks [throughput|latency|stages|noop|memory|jobs|startup ...]
+python -m benchmarks [throughput|latency|stages|noop|memory|jobs|startup|selection ...]
 python -m benchmarks scale|rejected --rows 1000000 10000000
 python -m benchmarks plans --adapter duckdb|postgres --rows 1000000 10000000
 """
@@ -21,6 +21,7 @@ from benchmarks import sink
 from benchmarks.plans import plans
 from benchmarks.project import COLUMNS, Project, measure
 from benchmarks.scale import rejected, scale
+from benchmarks.selection import selection
 from benchmarks.stages import STAGES
 from benchmarks.table import Line
 
@@ -204,6 +205,7 @@ BENCHMARKS: dict[str, Callable[[Path], Iterator[Line]]] = {
     "memory": memory,
     "jobs": jobs,
     "startup": startup,
+    "selection": selection,
 }
 
 
