@@ -71,8 +71,8 @@ docs: $(READY)  ## Write the generated pages of docs/ anew
 	$(BIN)/python -m docs.generate
 
 lock:  ## Pin requirements/*.in; needs uv
-	for name in dev $(WAREHOUSES) $(OTHER_DBTS:%=dbt-%) dbt-2; do \
-		uv pip compile --universal --python-version 3.10 --generate-hashes --no-header --no-strip-extras --quiet requirements/$$name.in --output-file requirements/$$name.txt; \
+	for name in dev:3.10 postgres:3.10 bigquery:3.11 spark:3.10 $(OTHER_DBTS:%=dbt-%:3.10) dbt-2:3.10; do \
+		uv pip compile --universal --python-version $${name#*:} --generate-hashes --no-header --no-strip-extras --quiet requirements/$${name%:*}.in --output-file requirements/$${name%:*}.txt; \
 	done
 
 clean:

@@ -6,7 +6,8 @@
 #}
 {% macro revetl_record_changes(s, ranges, run_id, sync, account, relation) %}
 {%- set seq, text = revetl_dbt.revetl_seq(), dbt.type_string() -%}
-insert into {{ relation }} (run_id, sync, account, seq, row_key, action, field, old_value, new_value, destination_id, recorded_at)
+{%- set names = ['run_id', 'sync', 'account', 'seq', 'row_key', 'action', 'field', 'old_value', 'new_value', 'destination_id', 'recorded_at'] -%}
+{%- set rows -%}
 with accepted as (
   select p.*, p.{{ seq }} as _number, {{ revetl_dbt.revetl_key_text(s, 'p') }} as _key_text, coalesce(r.id, p._destination_id) as _id
   from {{ s.plan }} as p
@@ -32,6 +33,8 @@ changes as (
 select '{{ run_id }}', {{ revetl_dbt.revetl_literal(sync) }}, {{ revetl_dbt.revetl_literal(account) }}, _number, _key_text, _op, field, old_value, new_value, _id,
   {{ revetl_dbt.revetl_now() }}
 from changes
+{%- endset -%}
+{{ return(revetl_dbt.revetl_insert(relation, names, rows)) }}
 {% endmacro %}
 
 

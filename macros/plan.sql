@@ -135,13 +135,29 @@ from model, ledger
 
 {% macro default__revetl_plan(s, rows, begun) %}
 {%- set statement -%}
-create table {{ s.plan }} as
+create table {{ s.plan }} {{ revetl_dbt.revetl_plan_laid_out() }}as
 with {{ revetl_dbt.revetl_plan_changes(s) }}
-select row_number() over ({{ revetl_dbt.revetl_plan_order(s) }}) as _seq, changes.*
+select row_number() over ({{ revetl_dbt.revetl_plan_order(s) or revetl_dbt.revetl_any_order() }}) as _seq, changes.*
 from changes
 {%- endset -%}
 {{ return([statement]) }}
 {% endmacro %}
+
+{# Spark numbers no rows without an order, be it one that says nothing. #}
+{% macro revetl_any_order() %}{{ return(adapter.dispatch('revetl_any_order', 'revetl_dbt')()) }}{% endmacro %}
+
+{% macro default__revetl_any_order() %}{{ return('') }}{% endmacro %}
+
+{% macro spark__revetl_any_order() %}{{ return('order by 1') }}{% endmacro %}
+
+
+{# Where the engine can lay out rows by their number, a page is read without a scan of the plan. #}
+{% macro revetl_plan_laid_out() %}{{ return(adapter.dispatch('revetl_plan_laid_out', 'revetl_dbt')()) }}{% endmacro %}
+
+{% macro default__revetl_plan_laid_out() %}{{ return('') }}{% endmacro %}
+
+{% macro bigquery__revetl_plan_laid_out() %}{{ return('cluster by _seq ') }}{% endmacro %}
+
 
 {# Keys by the million meet in memory, not on disk; pages are found by an index that takes next to nothing, since rows stand in the order of their numbers. #}
 {% macro postgres__revetl_plan(s, rows, begun) %}
@@ -261,9 +277,9 @@ where ledger._standing is null or ledger._standing <> '{{ s.standing }}' or mode
 {% endmacro %}
 
 {# Only what must arrive in order is sorted. #}
-{% macro revetl_plan_order(s) %}
+{% macro revetl_plan_order(s) -%}
   {%- if s.mode == 'append' %}order by {{ s.key_columns | map(attribute='name') | join(', ') }}{% endif -%}
-{% endmacro %}
+{%- endmacro %}
 
 
 {#

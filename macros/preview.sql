@@ -33,6 +33,15 @@ from {{ s.plan }}
   {{ return('cast(sum(hashtextextended(cast(row(' ~ revetl_dbt.revetl_plan_columns(s) | join(', ') ~ ') as text), 0)) as text)') }}
 {% endmacro %}
 
+{# A sum of 64-bit numbers does not fit in 64 bits. #}
+{% macro bigquery__revetl_rows_digest(s) %}
+  {{ return('cast(sum(cast(farm_fingerprint(to_json_string(struct(' ~ revetl_dbt.revetl_plan_columns(s) | join(', ') ~ '))) as numeric)) as string)') }}
+{% endmacro %}
+
+{% macro spark__revetl_rows_digest(s) %}
+  {{ return('cast(sum(cast(xxhash64(' ~ revetl_dbt.revetl_plan_columns(s) | join(', ') ~ ') as decimal(38, 0))) as string)') }}
+{% endmacro %}
+
 {% macro revetl_plan_columns(s) %}
   {%- set names = ['_op', '_reason'] -%}
   {%- for word in range(s.words) %}{% do names.append('_changed_' ~ word) %}{% endfor -%}

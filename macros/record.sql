@@ -2,7 +2,7 @@
 
 {# Every table of ours and its columns; warehouse/store.py creates them and the tests of the dbt package read them. #}
 {% macro revetl_shared_tables() %}
-  {%- set text, big, time = dbt.type_string(), dbt.type_bigint(), dbt.type_timestamp() -%}
+  {%- set text, big, time = dbt.type_string(), dbt.type_bigint(), revetl_dbt.revetl_time_type() -%}
   {{ return({
     'revetl_syncs': [
       ('sync', text), ('account', text), ('account_name', text), ('destination', text), ('object', text), ('model', text),
@@ -32,7 +32,7 @@
   {%- for name, columns in revetl_dbt.revetl_shared_tables().items() -%}
     {%- set definitions = [] -%}
     {%- for column, type in columns %}{% do definitions.append(column ~ ' ' ~ type) %}{% endfor -%}
-    {%- do statements.append('create table if not exists ' ~ tables[name] ~ ' (' ~ definitions | join(', ') ~ ')') -%}
+    {%- do statements.extend(revetl_dbt.revetl_create_kept(tables[name], definitions, revetl_dbt.revetl_shared_keys()[name])) -%}
   {%- endfor -%}
   {{ return(statements + revetl_dbt.revetl_shared_constraints(tables)) }}
 {% endmacro %}
@@ -59,12 +59,12 @@
 {% macro revetl_create_ledger(s) %}
   {%- set columns = [] -%}
   {%- for column in s.key_columns + s.fields %}{% do columns.append(column.name ~ ' ' ~ column.engine_type) %}{% endfor -%}
-  {%- set text, big, time = dbt.type_string(), dbt.type_bigint(), dbt.type_timestamp() -%}
-  {{ return([
-    'create table if not exists ' ~ s.ledger ~ ' (' ~ (columns + ['_standing ' ~ text, '_destination_id ' ~ text, '_run_id ' ~ text, '_accepted_at ' ~ time]) | join(', ') ~ ')',
-    'create table if not exists ' ~ s.rejected ~ ' (' ~ (columns + ['_op ' ~ text, '_attempts ' ~ big, '_status ' ~ text, '_code ' ~ text, '_message ' ~ text, '_run_id ' ~ text, '_rejected_at ' ~ time]) | join(', ') ~ ')',
-    revetl_dbt.revetl_create_results(s)
-  ]) }}
+  {%- set text, big, time = dbt.type_string(), dbt.type_bigint(), revetl_dbt.revetl_time_type() -%}
+  {%- set key = s.key_columns | map(attribute='name') | list -%}
+  {%- set accepted = ['_standing ' ~ text, '_destination_id ' ~ text, '_run_id ' ~ text, '_accepted_at ' ~ time] -%}
+  {%- set refused = ['_op ' ~ text, '_attempts ' ~ big, '_status ' ~ text, '_code ' ~ text, '_message ' ~ text, '_run_id ' ~ text, '_rejected_at ' ~ time] -%}
+  {{ return(revetl_dbt.revetl_create_kept(s.ledger, columns + accepted, key, revetl_dbt.revetl_laid_out(s))
+    + revetl_dbt.revetl_create_kept(s.rejected, columns + refused, key) + [revetl_dbt.revetl_create_results(s)]) }}
 {% endmacro %}
 
 {# Engines that find a few keys in a large table by an index get one, where the table has none yet. #}
@@ -84,6 +84,20 @@
 {% endmacro %}
 
 
+{#
+  How the rows of a ledger are laid out, where the engine can lay them out by key: what a plan joins and a fold looks for. BigQuery takes up to four columns
+  whose values have an order that does not depend on rounding.
+#}
+{% macro revetl_laid_out(s) %}{{ return(adapter.dispatch('revetl_laid_out', 'revetl_dbt')(s)) }}{% endmacro %}
+
+{% macro default__revetl_laid_out(s) %}{{ return('') }}{% endmacro %}
+
+{% macro bigquery__revetl_laid_out(s) %}
+  {%- set names = s.key_columns | rejectattr('type', 'in', ['float', 'time']) | map(attribute='name') | list -%}
+  {{ return(' cluster by ' ~ names[:4] | join(', ') if names else '') }}
+{% endmacro %}
+
+
 {% macro revetl_create_results(s) %}
   {%- set text, big = dbt.type_string(), dbt.type_bigint() -%}
   {{ return('create table if not exists ' ~ s.results ~ ' (seq ' ~ big ~ ', status ' ~ text ~ ', id ' ~ text ~ ', code ' ~ text ~ ', message ' ~ text ~ ')') }}
@@ -95,35 +109,69 @@
 
 {# A sync whose rows are deleted at the destination: an entry without a row has done its work. #}
 {% macro revetl_forget_absent(s) %}
-delete from {{ s.ledger }} as l
-where not exists (select 1 from ({{ revetl_dbt.revetl_source(s) }}) as s where {{ revetl_dbt.revetl_on_key(s, 's', 'l') }})
+  {%- set absent = 'not exists (select 1 from (' ~ revetl_dbt.revetl_source(s) ~ ') as s where ' ~ revetl_dbt.revetl_on_key(s, 's', 'l') ~ ')' -%}
+  {{ return(revetl_dbt.revetl_delete(s.ledger, s.key_columns | map(attribute='name') | list, absent)) }}
 {% endmacro %}
 
 
-{% macro revetl_add_columns(relation, columns) %}
+{# `key` names the columns that tell the table's rows apart. #}
+{% macro revetl_add_columns(relation, columns, key) %}
+  {{ return(adapter.dispatch('revetl_add_columns', 'revetl_dbt')(relation, columns, key)) }}
+{% endmacro %}
+
+{% macro default__revetl_add_columns(relation, columns, key) %}
   {%- set statements = [] -%}
   {%- for column in columns %}{% do statements.append('alter table ' ~ relation ~ ' add column ' ~ column.name ~ ' ' ~ column.engine_type) %}{% endfor -%}
   {{ return(statements) }}
 {% endmacro %}
 
+{# The log has its own two columns at its end, so that every statement names the columns that it writes. #}
+{% macro spark__revetl_add_columns(relation, columns, key) %}
+  {%- set statements = [] -%}
+  {%- for column in columns %}{% do statements.append('alter table ' ~ revetl_dbt.revetl_log(relation) ~ ' add columns (' ~ column.name ~ ' ' ~ column.engine_type ~ ')') %}{% endfor -%}
+  {{ return(statements + ([revetl_dbt.revetl_log_view(relation, key)] if statements else [])) }}
+{% endmacro %}
+
+{% macro databricks__revetl_add_columns(relation, columns, key) %}{{ return(revetl_dbt.default__revetl_add_columns(relation, columns, key)) }}{% endmacro %}
+
 
 {#
   Fields whose type is another now: values are kept where they can be. Where not, and `doubt` is set, their rows are never equal to the model.
 #}
-{% macro revetl_change_types(relation, columns, doubt) %}
-  {{ return(adapter.dispatch('revetl_change_types', 'revetl_dbt')(relation, columns, doubt)) }}
+{% macro revetl_change_types(relation, columns, doubt, names, key) %}
+  {{ return(adapter.dispatch('revetl_change_types', 'revetl_dbt')(relation, columns, doubt, names, key)) }}
 {% endmacro %}
 
-{% macro default__revetl_change_types(relation, columns, doubt) %}
+{% macro default__revetl_change_types(relation, columns, doubt, names, key) %}
   {%- set statements = [] -%}
   {%- for column in columns -%}
     {%- if doubt %}{% do statements.append(revetl_dbt.revetl_doubt_rows(relation, column.name ~ ' is not null')) %}{% endif -%}
     {%- do statements.append('alter table ' ~ relation ~ ' drop column ' ~ column.name) -%}
   {%- endfor -%}
-  {{ return(statements + revetl_dbt.revetl_add_columns(relation, columns)) }}
+  {{ return(statements + revetl_dbt.revetl_add_columns(relation, columns, key)) }}
 {% endmacro %}
 
-{% macro duckdb__revetl_change_types(relation, columns, doubt) %}
+{% macro spark__revetl_change_types(relation, columns, doubt, names, key) %}
+  {%- if not columns %}{{ return([]) }}{% endif -%}
+  {%- set types, lost, items = {}, [], [] -%}
+  {%- for column in columns -%}
+    {%- do types.update({column.name: column.engine_type}) -%}
+    {%- do lost.append('(' ~ column.name ~ ' is not null and try_cast(' ~ column.name ~ ' as ' ~ column.engine_type ~ ') is null)') -%}
+  {%- endfor -%}
+  {%- for name in names -%}
+    {%- if name in types -%}{%- do items.append('try_cast(' ~ name ~ ' as ' ~ types[name] ~ ') as ' ~ name) -%}
+    {%- elif name == '_standing' and doubt -%}{%- do items.append("case when _standing = 'sent' and (" ~ lost | join(' or ') ~ ") then 'unsure' else _standing end as _standing") -%}
+    {%- else -%}{%- do items.append(name) -%}
+    {%- endif -%}
+  {%- endfor -%}
+  {{ return(revetl_dbt.revetl_rewrite_log(relation, items, key, newest=false)) }}
+{% endmacro %}
+
+{% macro databricks__revetl_change_types(relation, columns, doubt, names, key) %}
+  {{ return(revetl_dbt.default__revetl_change_types(relation, columns, doubt, names, key)) }}
+{% endmacro %}
+
+{% macro duckdb__revetl_change_types(relation, columns, doubt, names, key) %}
   {%- set statements = [] -%}
   {%- for column in columns -%}
     {%- set kept = 'try_cast(' ~ column.name ~ ' as ' ~ column.engine_type ~ ')' -%}
@@ -164,6 +212,16 @@ where not exists (select 1 from ({{ revetl_dbt.revetl_source(s) }}) as s where {
 {% macro postgres__revetl_load_results(relation, rows, base64) %}
   {{ return("insert into " ~ relation ~ " (seq, status, id, code, message) select cast(r ->> 0 as bigint), r ->> 1, r ->> 2, r ->> 3, r ->> 4 from json_array_elements(convert_from(decode('"
     ~ base64 ~ "', 'base64'), 'UTF8')::json) as r") }}
+{% endmacro %}
+
+{% macro bigquery__revetl_load_results(relation, rows, base64) %}
+  {{ return("insert into " ~ relation ~ " (seq, status, id, code, message) select cast(json_value(r, '$[0]') as int64), json_value(r, '$[1]'), json_value(r, '$[2]'), json_value(r, '$[3]'), json_value(r, '$[4]')"
+    ~ " from unnest(json_query_array(safe_convert_bytes_to_string(from_base64('" ~ base64 ~ "')))) as r") }}
+{% endmacro %}
+
+{% macro spark__revetl_load_results(relation, rows, base64) %}
+  {{ return("insert into " ~ relation ~ " (seq, status, id, code, message) select cast(r[0] as bigint), r[1], r[2], r[3], r[4] from (select explode(from_json(decode(unbase64('"
+    ~ base64 ~ "'), 'utf-8'), 'array<array<string>>')) as r) as results") }}
 {% endmacro %}
 
 
@@ -239,44 +297,135 @@ where p._status in ('rejected', 'unknown')
   {{ return(([] if fresh else [forget_accepted]) + [keep_accepted] + ([doubted] if doubt else []) + ([] if clean else [forget_rejected, keep_rejected])) }}
 {% endmacro %}
 
+{#
+  One statement for the ledger: BigQuery runs few statements at a time that change the same table, and has no transaction around them. In a merge a row that
+  was accepted takes the place of the one that was, so that repeating it does no harm.
+#}
+{% macro bigquery__revetl_fold(s, ranges, run_id, fresh, clean, doubt, replay) %}
+  {%- set seq = revetl_dbt.revetl_seq() -%}
+  {%- set names = (s.key_columns + s.fields) | map(attribute='name') | list -%}
+  {%- set kept, values = names + s.carried + ['_standing', '_destination_id', '_run_id', '_accepted_at'], [] -%}
+  {%- for column in s.key_columns + s.fields %}{% do values.append('p.' ~ ('once_' if column.write == 'on_create' else '') ~ column.name) %}{% endfor -%}
+  {%- for name in s.carried %}{% do values.append('p.' ~ name) %}{% endfor -%}
+  {%- do values.extend(['p._new_standing', 'coalesce(p._new_id, p._destination_id)', "'" ~ run_id ~ "'", revetl_dbt.revetl_now()]) -%}
+  {%- set sent -%}
+select p.*, r.id as _new_id, coalesce(r.status, 'accepted') as _status, r.code as _code, r.message as _message,
+  case p._op when 'clear' then 'cleared' when 'delete' then 'deleted' else 'sent' end as _new_standing
+from {{ s.plan }} as p
+left join {{ s.results }} as r on r.seq = p.{{ seq }}
+where {{ revetl_dbt.revetl_in_ranges('p', ranges) }}
+  {%- endset -%}
+  {%- set goes = 'false' if s.mode == 'delete' else "p._op = 'delete'" -%}
+  {%- set accept -%}
+merge into {{ s.ledger }} as l
+using (select * from ({{ sent }}) as s where s._status in ('accepted', 'unsure')) as p
+on {{ revetl_dbt.revetl_on_key(s, 'l', 'p') }}
+when matched and p._status = 'unsure' then update set _standing = 'unsure'
+when matched and {{ goes }} then delete
+when matched then update set {% for name in kept %}{{ name }} = {{ values[loop.index0] }}{{ ', ' if not loop.last }}{% endfor %}
+when not matched and p._status = 'accepted' and not ({{ goes }}) then insert ({{ kept | join(', ') }}) values ({{ values | join(', ') }})
+  {%- endset -%}
+  {%- set forget_rejected -%}
+delete from {{ s.rejected }} as l
+where exists (
+  select 1 from ({{ sent }}) as p
+  where {{ revetl_dbt.revetl_on_key(s, 'l', 'p') }} and p._status <> 'not_attempted'
+){% if not replay %} and l._run_id <> '{{ run_id }}'{% endif %}
+  {%- endset -%}
+  {%- set keep_rejected -%}
+insert into {{ s.rejected }} ({{ names | join(', ') }}, _op, _attempts, _status, _code, _message, _run_id, _rejected_at)
+select p.{{ names | join(', p.') }}, p._op, p._attempts + 1, p._status, p._code, p._message, '{{ run_id }}', {{ revetl_dbt.revetl_now() }}
+from ({{ sent }}) as p
+where p._status in ('rejected', 'unknown')
+  {%- endset -%}
+  {{ return([accept] + ([] if clean else [forget_rejected, keep_rejected])) }}
+{% endmacro %}
+
+{#
+  On Spark one statement a table: the newest version of a row counts, that of a row that is gone says no more than its key.
+#}
+{% macro spark__revetl_fold(s, ranges, run_id, fresh, clean, doubt, replay) %}
+  {%- set seq = revetl_dbt.revetl_seq() -%}
+  {%- set key = s.key_columns | map(attribute='name') | list -%}
+  {%- set names = (s.key_columns + s.fields) | map(attribute='name') | list -%}
+  {%- set kept, written, same = names + s.carried, [], [] -%}
+  {%- for column in s.key_columns + s.fields %}{% do written.append('p.' ~ ('once_' if column.write == 'on_create' else '') ~ column.name) %}{% endfor -%}
+  {%- for name in s.carried %}{% do written.append('p.' ~ name) %}{% endfor -%}
+  {%- for name in kept %}{% do same.append('l.' ~ name) %}{% endfor -%}
+  {%- set sent -%}
+select p.*, r.id as _new_id, coalesce(r.status, 'accepted') as _status, r.code as _code, r.message as _message
+from {{ s.plan }} as p
+left join {{ s.results }} as r on r.seq = p.{{ seq }}
+where {{ revetl_dbt.revetl_in_ranges('p', ranges) }}
+  {%- endset -%}
+  {%- set version = revetl_dbt.revetl_next_version(s.ledger) -%}
+  {%- set accept -%}
+insert into {{ revetl_dbt.revetl_log(s.ledger) }} ({{ kept | join(', ') }}, _standing, _destination_id, _run_id, _accepted_at, _version, _gone)
+select {{ written | join(', ') }}, case p._op when 'clear' then 'cleared' when 'delete' then 'deleted' else 'sent' end,
+  coalesce(p._new_id, p._destination_id), '{{ run_id }}', {{ revetl_dbt.revetl_now() }}, {{ version }}, {{ 'false' if s.mode == 'delete' else "p._op = 'delete'" }}
+from ({{ sent }}) as p
+where p._status = 'accepted'
+  {%- if doubt %}
+union all
+select {{ same | join(', ') }}, 'unsure', l._destination_id, l._run_id, l._accepted_at, {{ version }}, false
+from ({{ sent }}) as p
+join {{ s.ledger }} as l on {{ revetl_dbt.revetl_on_key(s, 'l', 'p') }}
+where p._status = 'unsure'
+  {%- endif %}
+  {%- endset -%}
+  {%- set told = 'exists (select 1 from (' ~ sent ~ ') as p where ' ~ revetl_dbt.revetl_on_key(s, 'l', 'p') ~ " and p._status not in ('not_attempted', 'rejected', 'unknown'))" -%}
+  {%- set refused -%}
+select {% for name in names %}p.{{ name }}, {% endfor %}p._op, p._attempts + 1, p._status, p._code, p._message, '{{ run_id }}', {{ revetl_dbt.revetl_now() }}
+from ({{ sent }}) as p
+where p._status in ('rejected', 'unknown')
+  {%- endset -%}
+  {%- set columns = names + ['_op', '_attempts', '_status', '_code', '_message', '_run_id', '_rejected_at'] -%}
+  {{ return([accept] + ([] if clean else revetl_dbt.revetl_delete(s.rejected, key, told) + revetl_dbt.revetl_insert(s.rejected, columns, refused))) }}
+{% endmacro %}
+
+{# Delta tables change rows by a merge too, and have no `delete ... using`. #}
+{% macro databricks__revetl_fold(s, ranges, run_id, fresh, clean, doubt, replay) %}
+  {{ return(revetl_dbt.bigquery__revetl_fold(s, ranges, run_id, fresh, clean, doubt, replay)) }}
+{% endmacro %}
+
 
 {# The lease of a sync: taken only while nobody holds it. #}
-{% macro revetl_take_lease(relation, sync, account, run_id, holder, seconds) %}
-  {%- set sync, account, run_id, holder = revetl_dbt.revetl_literal(sync), revetl_dbt.revetl_literal(account), revetl_dbt.revetl_literal(run_id), revetl_dbt.revetl_literal(holder) -%}
-  {{ return([
-    'delete from ' ~ relation ~ ' where sync = ' ~ sync ~ ' and account = ' ~ account ~ ' and expires_at < ' ~ revetl_dbt.revetl_now(),
-    'insert into ' ~ relation ~ ' (sync, account, run_id, holder, acquired_at, expires_at) select ' ~ [sync, account, run_id, holder] | join(', ') ~ ', ' ~ revetl_dbt.revetl_now() ~ ', '
-      ~ dbt.dateadd('second', seconds, revetl_dbt.revetl_now()) ~ ' where not exists (select 1 from ' ~ relation ~ ' where sync = ' ~ sync ~ ' and account = ' ~ account ~ ')'
-  ]) }}
+{% macro revetl_take_lease(tables, sync, account, run_id, holder, seconds) %}
+  {%- set of, now = revetl_dbt.revetl_of(sync, account), revetl_dbt.revetl_now() -%}
+  {%- set values = revetl_dbt.revetl_literals([sync, account, run_id, holder]) + [now, revetl_dbt.revetl_seconds_from_now(seconds)] -%}
+  {%- set free = 'select ' ~ values | join(', ') ~ ' from (select 1 as one) as one where not exists (select 1 from ' ~ tables['revetl_leases'] ~ ' where ' ~ of ~ ')' -%}
+  {{ return(revetl_dbt.revetl_delete_shared(tables, 'revetl_leases', of ~ ' and expires_at < ' ~ now)
+    + revetl_dbt.revetl_insert(tables['revetl_leases'], ['sync', 'account', 'run_id', 'holder', 'acquired_at', 'expires_at'], free)) }}
 {% endmacro %}
 
-{% macro revetl_renew_lease(relation, sync, account, run_id, seconds) %}
-  {{ return('update ' ~ relation ~ ' set expires_at = ' ~ dbt.dateadd('second', seconds, revetl_dbt.revetl_now()) ~ ' where sync = ' ~ revetl_dbt.revetl_literal(sync)
-    ~ ' and account = ' ~ revetl_dbt.revetl_literal(account) ~ ' and run_id = ' ~ revetl_dbt.revetl_literal(run_id)) }}
+{% macro revetl_renew_lease(tables, sync, account, run_id, seconds) %}
+  {{ return(revetl_dbt.revetl_update_shared(tables, 'revetl_leases', {'expires_at': revetl_dbt.revetl_seconds_from_now(seconds)}, revetl_dbt.revetl_of(sync, account, run_id))) }}
 {% endmacro %}
 
-{% macro revetl_drop_lease(relation, sync, account, run_id) %}
-  {{ return('delete from ' ~ relation ~ ' where sync = ' ~ revetl_dbt.revetl_literal(sync) ~ ' and account = ' ~ revetl_dbt.revetl_literal(account)
-    ~ ' and run_id = ' ~ revetl_dbt.revetl_literal(run_id)) }}
+{% macro revetl_drop_lease(tables, sync, account, run_id) %}
+  {{ return(revetl_dbt.revetl_delete_shared(tables, 'revetl_leases', revetl_dbt.revetl_of(sync, account, run_id))) }}
+{% endmacro %}
+
+{# The condition that picks the rows of a sync and account, of one run of it where one is named. #}
+{% macro revetl_of(sync, account, run_id=none) %}
+  {%- set of = 'sync = ' ~ revetl_dbt.revetl_literal(sync) ~ ' and account = ' ~ revetl_dbt.revetl_literal(account) -%}
+  {{ return(of ~ (' and run_id = ' ~ revetl_dbt.revetl_literal(run_id) if run_id else '')) }}
 {% endmacro %}
 
 
 {# History rows of what did not go smoothly, for the same ranges. #}
 {% macro revetl_outcomes(s, ranges, run_id, sync, account, relation) %}
   {%- set seq = revetl_dbt.revetl_seq() -%}
-  {%- set forget -%}
-delete from {{ relation }} where run_id = '{{ run_id }}' and sync = {{ revetl_dbt.revetl_literal(sync) }} and account = {{ revetl_dbt.revetl_literal(account) }}
-  and seq in (select seq from {{ s.results }})
-  {%- endset -%}
-  {%- set keep -%}
-insert into {{ relation }} (run_id, sync, account, seq, row_key, action, status, code, message, destination_id, attempt, recorded_at)
+  {%- set again = revetl_dbt.revetl_of(sync, account, run_id) ~ ' and seq in (select seq from ' ~ s.results ~ ')' -%}
+  {%- set names = ['run_id', 'sync', 'account', 'seq', 'row_key', 'action', 'status', 'code', 'message', 'destination_id', 'attempt', 'recorded_at'] -%}
+  {%- set rows -%}
 select '{{ run_id }}', {{ revetl_dbt.revetl_literal(sync) }}, {{ revetl_dbt.revetl_literal(account) }}, r.seq, {{ revetl_dbt.revetl_key_text(s, 'p') }},
   p._op, r.status, r.code, r.message, coalesce(r.id, p._destination_id), p._attempts + 1, {{ revetl_dbt.revetl_now() }}
 from {{ s.results }} as r
 join {{ s.plan }} as p on p.{{ seq }} = r.seq
 where r.status <> 'accepted'
   {%- endset -%}
-  {{ return([forget, keep]) }}
+  {{ return(revetl_dbt.revetl_delete(relation, revetl_dbt.revetl_shared_keys()['revetl_outcomes'], again) + revetl_dbt.revetl_insert(relation, names, rows)) }}
 {% endmacro %}
 
 

@@ -14,8 +14,12 @@ from (select {{ keys }}, count(*) as n from {{ s.plan }} where _op <> 'invalid' 
 {%- endmacro %}
 
 {% macro revetl_release_held(s, unknown) %}
-update {{ s.rejected }} as r set _attempts = 0{% if unknown %}, _status = 'rejected'{% endif %}
-where {{ revetl_dbt.revetl_is_held('r', s.max_attempts) }}{% if not unknown %} and r._status = 'rejected'{% endif %}
+  {%- set held = revetl_dbt.revetl_is_held('l', s.max_attempts) ~ ("" if unknown else " and l._status = 'rejected'") -%}
+  {%- set settings = {'_attempts': '0'} -%}
+  {%- if unknown %}{% do settings.update({'_status': "'rejected'"}) %}{% endif -%}
+  {%- set key = s.key_columns | map(attribute='name') | list -%}
+  {%- set names = key + s.fields | map(attribute='name') | list + ['_op', '_attempts', '_status', '_code', '_message', '_run_id', '_rejected_at'] -%}
+  {{ return(revetl_dbt.revetl_update(s.rejected, names, key, settings, held)) }}
 {% endmacro %}
 
 {# Rows of a ledger by standing, and refused rows by status and by whether they are held. #}
@@ -69,18 +73,48 @@ select {% for column in columns %}cast(r ->> {{ loop.index0 }} as {{ column.engi
 from json_array_elements(convert_from(decode('{{ base64 }}', 'base64'), 'UTF8')::json) as r
 {% endmacro %}
 
+{% macro spark__revetl_load_rows(relation, columns, rows, base64) %}
+  {%- set values = [] -%}
+  {%- for column in columns %}{% do values.append('cast(r[' ~ loop.index0 ~ '] as ' ~ column.engine_type ~ ')') %}{% endfor -%}
+  {%- set unpacked = "(select explode(from_json(decode(unbase64('" ~ base64 ~ "'), 'utf-8'), 'array<array<string>>')) as r) as rows" -%}
+  {{ return(revetl_dbt.revetl_insert(relation, columns | map(attribute='name') | list, 'select ' ~ values | join(', ') ~ ' from ' ~ unpacked)[0]) }}
+{% endmacro %}
+
+{% macro bigquery__revetl_load_rows(relation, columns, rows, base64) %}
+insert into {{ relation }} ({{ columns | map(attribute='name') | join(', ') }})
+select {% for column in columns %}cast(json_value(r, '$[{{ loop.index0 }}]') as {{ column.engine_type }}){{ ', ' if not loop.last }}{% endfor %}
+from unnest(json_query_array(safe_convert_bytes_to_string(from_base64('{{ base64 }}')))) as r
+{% endmacro %}
+
 
 {# The same table with other types of some columns: every value must have a representation in the new type. `columns` are all of its columns. #}
-{% macro revetl_retype(relation, draft, identifier, columns, types) %}
+{% macro revetl_retype(relation, draft, identifier, columns, types, key) %}
+  {{ return(adapter.dispatch('revetl_retype', 'revetl_dbt')(relation, draft, identifier, columns, types, key)) }}
+{% endmacro %}
+
+{% macro default__revetl_retype(relation, draft, identifier, columns, types, key) %}
+  {{ return([
+    'drop table if exists ' ~ draft,
+    'create table ' ~ draft ~ ' as select ' ~ revetl_dbt.revetl_cast_columns(columns, types) | join(', ') ~ ' from ' ~ relation,
+    'drop table ' ~ relation,
+    revetl_dbt.revetl_rename(draft, identifier)
+  ]) }}
+{% endmacro %}
+
+{% macro spark__revetl_retype(relation, draft, identifier, columns, types, key) %}
+  {{ return(revetl_dbt.revetl_rewrite_log(relation, revetl_dbt.revetl_cast_columns(columns, types), key, newest=false)) }}
+{% endmacro %}
+
+{% macro databricks__revetl_retype(relation, draft, identifier, columns, types, key) %}
+  {{ return(['create or replace table ' ~ relation ~ ' as select ' ~ revetl_dbt.revetl_cast_columns(columns, types) | join(', ') ~ ' from ' ~ relation]) }}
+{% endmacro %}
+
+{% macro revetl_cast_columns(columns, types) %}
   {%- set parts = [] -%}
   {%- for name in columns -%}
     {%- do parts.append('cast(' ~ name ~ ' as ' ~ types[name] ~ ') as ' ~ name if name in types else name) -%}
   {%- endfor -%}
-  {{ return([
-    'create table ' ~ draft ~ ' as select ' ~ parts | join(', ') ~ ' from ' ~ relation,
-    'drop table ' ~ relation,
-    revetl_dbt.revetl_rename(draft, identifier)
-  ]) }}
+  {{ return(parts) }}
 {% endmacro %}
 
 

@@ -21,12 +21,25 @@
 {% macro duckdb__revetl_seq() %}{{ return('rowid') }}{% endmacro %}
 
 
+{# The type of our own times, which have no zone and are in UTC. #}
+{% macro revetl_time_type() %}{{ return(adapter.dispatch('revetl_time_type', 'revetl_dbt')()) }}{% endmacro %}
+
+{% macro default__revetl_time_type() %}{{ return(dbt.type_timestamp()) }}{% endmacro %}
+
+{% macro bigquery__revetl_time_type() %}{{ return('datetime') }}{% endmacro %}
+
+{% macro spark__revetl_time_type() %}{{ return('timestamp_ntz') }}{% endmacro %}
+
+
 {# A list, struct, map or JSON value as text that is equal when the value is equal. #}
 {% macro revetl_nested_text(expression) %}{{ return(adapter.dispatch('revetl_nested_text', 'revetl_dbt')(expression)) }}{% endmacro %}
 
 {% macro default__revetl_nested_text(expression) %}{{ return('to_json_string(' ~ expression ~ ')') }}{% endmacro %}
 
 {% macro duckdb__revetl_nested_text(expression) %}{{ return('cast(to_json(' ~ expression ~ ') as varchar)') }}{% endmacro %}
+
+{# Spark has no order of a map's entries: the text that it is given has the one of the value. #}
+{% macro spark__revetl_nested_text(expression) %}{{ return('to_json(' ~ expression ~ ')') }}{% endmacro %}
 
 {% macro postgres__revetl_nested_text(expression) %}{{ return('cast(to_jsonb(' ~ expression ~ ') as text)') }}{% endmacro %}
 
@@ -73,6 +86,10 @@
 
 {% macro duckdb__revetl_trimmed(text) %}{{ return(revetl_dbt.revetl_replaced(text, '^[[:space:]]+|[[:space:]]+$')) }}{% endmacro %}
 
+{% macro spark__revetl_trimmed(text) %}{{ return(revetl_dbt.revetl_replaced(text, '^\\\\s+|\\\\s+$')) }}{% endmacro %}
+
+{% macro bigquery__revetl_trimmed(text) %}{{ return(revetl_dbt.revetl_replaced(text, '^[[:space:]]+|[[:space:]]+$')) }}{% endmacro %}
+
 {% macro postgres__revetl_trimmed(text) %}{{ return(revetl_dbt.revetl_replaced(text, '^[[:space:]]+|[[:space:]]+$')) }}{% endmacro %}
 
 
@@ -95,12 +112,24 @@
 {% macro default__revetl_text_literal(text) %}{{ return("'" ~ dbt.escape_single_quotes(text) ~ "'") }}{% endmacro %}
 
 
+{# In these engines a backslash begins an escape sequence, and BigQuery's literals end with the line. #}
+{% macro bigquery__revetl_text_literal(text) %}
+  {{ return("'" ~ text | replace('\\', '\\\\') | replace("'", "\\'") | replace('\n', '\\n') | replace('\r', '\\r') ~ "'") }}
+{% endmacro %}
+
+
+{% macro spark__revetl_text_literal(text) %}{{ return("'" ~ text | replace('\\', '\\\\') | replace("'", "\\'") ~ "'") }}{% endmacro %}
+
+
 {# How a column of the plan is read, so that the driver makes its value exactly and fast; warehouse/reader.py undoes it. #}
 {% macro revetl_read_column(name, type) %}
   {{ return(adapter.dispatch('revetl_read_column', 'revetl_dbt')(name, type)) }}
 {% endmacro %}
 
 {% macro default__revetl_read_column(name, type) %}{{ return(name) }}{% endmacro %}
+
+{# pyspark gives an instant in the zone of this process, without saying so. #}
+{% macro spark__revetl_read_column(name, type) %}{{ return('unix_micros(' ~ name ~ ')' if type == 'timestamptz' else name) }}{% endmacro %}
 
 {# Decimals as text: the driver is five times faster. Zoned timestamps as microseconds since 1970: exact, whatever the session's zone. #}
 {% macro duckdb__revetl_read_column(name, type) %}
@@ -119,6 +148,16 @@
 {% macro duckdb__revetl_now() %}{{ return('make_timestamp(epoch_us(now()))') }}{% endmacro %}
 
 {% macro postgres__revetl_now() %}{{ return("(clock_timestamp() at time zone 'utc')") }}{% endmacro %}
+
+{% macro bigquery__revetl_now() %}{{ return("datetime(current_timestamp(), 'UTC')") }}{% endmacro %}
+
+{% macro spark__revetl_now() %}{{ return("convert_timezone('UTC', localtimestamp())") }}{% endmacro %}
+
+{% macro revetl_seconds_from_now(seconds) %}{{ return(adapter.dispatch('revetl_seconds_from_now', 'revetl_dbt')(seconds)) }}{% endmacro %}
+
+{% macro default__revetl_seconds_from_now(seconds) %}{{ return(dbt.dateadd('second', seconds, revetl_dbt.revetl_now())) }}{% endmacro %}
+
+{% macro spark__revetl_seconds_from_now(seconds) %}{{ return(revetl_dbt.revetl_now() ~ " + interval '" ~ seconds ~ "' second") }}{% endmacro %}
 
 
 {# What a connection of ours sets first. #}

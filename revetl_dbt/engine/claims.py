@@ -68,7 +68,7 @@ class Claims:
         end = max(batch.seq_to, min(last, batch.seq_from + self._rows - 1))
         self._renew()
         self._claimed.append(Range(batch.op, batch.seq_from, end))
-        self._ledger.store.execute([self._statement()])
+        self._ledger.store.execute(self._statements())
 
     @contextmanager
     def ending(self, folded: Sequence[Range]) -> Iterator[list[str]]:
@@ -77,15 +77,15 @@ class Claims:
         with self._lock:
             known = self._claimed
             self._claimed = [rest for claim in known for rest in _less(claim, folded)]
-            yield [self._statement()] if known else []
+            yield self._statements() if known else []
 
     def end(self, left_open: Sequence[Range]) -> None:
         """Nothing more leaves: only rows of these batches may have, without our knowing."""
         if self._claimed:
             self._claimed = list(left_open)
-            self._ledger.store.execute([self._statement()])
+            self._ledger.store.execute(self._statements())
 
-    def _statement(self) -> str:
+    def _statements(self) -> list[str]:
         text = msgspec.json.encode([self._run_id, self._claimed]).decode() if self._claimed else None
         return self._ledger.claim(self._plan_id, text)
 

@@ -88,7 +88,7 @@ class Recovery:
             if left is not None:
                 told = self._recovered(state, left)
             if state.claimed:
-                self._store.execute([self._store.claim(self._sync.name, self._account.id, state.plan_id, None)])
+                self._store.execute(self._store.claim(self._sync.name, self._account.id, state.plan_id, None))
         journal.finish()
         return told
 

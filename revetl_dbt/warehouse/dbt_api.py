@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gc
 import os
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ from typing import Any
 from revetl_dbt.errors import InputError, WarehouseError
 
 PACKAGE = "revetl_dbt"
+LOG_COLUMNS = frozenset({"_version", "_gone", "_nth"})
+"""What the views of macros/kept.sql show beside the columns of their table."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,8 @@ class DbtSession:
         usable."""
         self._adapter, self._config, self._error = _boot(options)
         self.opened = False
+        self.bytes_processed = 0  # by all queries so far, where the engine tells (BigQuery)
+        self._counting = threading.Lock()
 
     @property
     def adapter_type(self) -> str:
@@ -93,13 +98,13 @@ class DbtSession:
 
     def relation(self, schema: str, identifier: str) -> str:
         """A table in the target's database, rendered and quoted as the adapter wants it."""
-        return str(self._adapter.Relation.create(database=self.database, schema=schema, identifier=identifier))
+        return str(self._relation(self.database, schema, identifier))
 
     def relation_schema(self, schema: str) -> str:
         """A schema in the target's database, rendered."""
-        relation = self._adapter.Relation.create(database=self.database, schema=schema)
+        relation = self._relation(self.database, schema)
         # PostgreSQL names a schema without its database where one is created.
-        one_database = self.adapter_type in {"postgres", "redshift"}
+        one_database = self.adapter_type in {"postgres", "redshift", "spark"}
         return str(relation.include(database=not one_database, identifier=False))
 
     def quote(self, name: str) -> str:
@@ -118,19 +123,24 @@ class DbtSession:
 
     def columns(self, database: str | None, schema: str, identifier: str) -> list[tuple[str, str]]:
         """Name and type of each column of a relation, in order; empty when there is no such relation."""
-        relation = self._adapter.Relation.create(database=database, schema=schema, identifier=identifier)
+        relation = self._relation(database, schema, identifier)
         with self._failures():
             columns = self._adapter.get_columns_in_relation(relation)
             self._end_transaction()
-        return [(str(column.name), _data_type(column)) for column in columns]
+        return [(str(column.name), _data_type(column)) for column in columns if column.name not in LOG_COLUMNS]
 
     def tables(self, schema: str) -> set[str]:
         """The names of the tables in a schema of the target's database, in lower case; none where it is not there."""
-        relation = self._adapter.Relation.create(database=self.database, schema=schema)
+        relation = self._relation(self.database, schema)
         with self._failures():
             found = self._adapter.list_relations_without_caching(relation)
             self._end_transaction()
         return {str(item.identifier).lower() for item in found}
+
+    def _relation(self, database: str | None, schema: str, identifier: str | None = None) -> Any:
+        # Spark has no databases beside its schemas, and says so.
+        database = None if self.adapter_type == "spark" else database
+        return self._adapter.Relation.create(database=database, schema=schema, identifier=identifier)
 
     def macro(self, name: str, /, **arguments: Any) -> Any:
         """What a macro of ours (or the user's override of it) returns."""
@@ -161,13 +171,32 @@ class DbtSession:
         with self._failures():
             if self.adapter_type in {"duckdb", "postgres", "redshift", "snowflake", "databricks", "spark"}:
                 _, cursor = self._adapter.connections.add_query(sql, auto_begin=False)
-                return (
-                    [tuple(row) for row in cursor.fetchall()]
-                    if self.adapter_type == "spark"
-                    else list(cursor.fetchall())
-                )
+                return [tuple(row) for row in cursor.fetchall()] if self.adapter_type == "spark" else cursor.fetchall()
+            if self.adapter_type == "bigquery":
+                return [row for page in self._job_pages(sql, None) for row in page]
             _, table = self._adapter.execute(sql, fetch=True)
             return [tuple(row) for row in table.rows]
+
+    @property
+    def pages_results(self) -> bool:
+        """True where a result stays with the engine after its query and is read from there page by page, at no cost."""
+        return self.adapter_type == "bigquery"
+
+    def fetch_pages(self, sql: str, rows: int) -> Iterator[list[tuple[Any, ...]]]:
+        """A result of any size, `rows` at a time, where the engine `pages_results`."""
+        with self._failures():
+            yield from self._job_pages(sql, rows)
+
+    def _job_pages(self, sql: str, rows: int | None) -> Iterator[list[tuple[Any, ...]]]:
+        """dbt-bigquery has no cursor: a job, and an iterator that asks for the next page when it is wanted."""
+        job, result = self._adapter.connections.raw_execute(sql)
+        self._count_bytes(job.total_bytes_processed)
+        result.page_size = rows
+        yield from ([row.values() for row in page] for page in result.pages)
+
+    def _count_bytes(self, processed: int | None) -> None:
+        with self._counting:
+            self.bytes_processed += processed or 0
 
     def run(self, statements: Sequence[str]) -> None:
         """Execute statements in one transaction where the adapter has them; nothing is kept of a failed one."""
@@ -175,7 +204,8 @@ class DbtSession:
         with self._failures():
             if self.adapter_type not in {"duckdb", "postgres", "redshift"}:
                 for statement in statements:
-                    self._adapter.execute(statement)
+                    response, _ = self._adapter.execute(statement)
+                    self._count_bytes(getattr(response, "bytes_processed", None))
                 return
             manager.begin()
             try:

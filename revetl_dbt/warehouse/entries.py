@@ -128,8 +128,9 @@ def before(store: Store, run_id: str) -> dict[str, Ending]:
 def forget(store: Store, sync: str, account: str) -> list[str]:
     """The statements that drop everything that is kept of a sync and account."""
     entry = Entry(sync, account, None, None, None, None, "", None, None)
-    drops = [f"drop table if exists {store.relation(entry.identifier(name))}" for name in TABLES]
-    return [*drops, store.forget_sync(sync, account)]
+    kept = [statement for name in TABLES[:2] for statement in store.drop(entry.identifier(name))]
+    passing = [f"drop table if exists {store.relation(entry.identifier(name))}" for name in TABLES[2:]]
+    return [*kept, *passing, *store.forget_sync(sync, account)]
 
 
 def _newest(store: Store, table: str, columns: str, sync: str, account: str, condition: str) -> list[tuple[Any, ...]]:

@@ -14,7 +14,7 @@ from revetl_dbt.errors import Diagnostic, InputError, WarehouseError
 from revetl_dbt.spec.models import Mode, Sync
 from revetl_dbt.warehouse.integrity import check_plan, damaged, fits, inspect
 from revetl_dbt.warehouse.layout import Layout, Tables, checksum, draft, recorded, restored, table_suffix, typed
-from revetl_dbt.warehouse.reader import PAGE_ROWS
+from revetl_dbt.warehouse.reader import PAGE_ROWS, RESULT_ROWS
 from revetl_dbt.warehouse.store import Store, SyncState
 from revetl_dbt.warehouse.types import is_binary
 
@@ -22,6 +22,8 @@ RESULT_ROWS_PER_STATEMENT = 5_000
 # Rendering a macro costs milliseconds: a page's SQL is rendered once, with these in place of its numbers.
 _SEQ_FROM, _SEQ_TO = "__seq_from__", "__seq_to__"
 
+
+_UNPACKS_JSON = frozenset({"duckdb", "postgres", "bigquery", "spark", "databricks"})
 
 REMOVALS = ("delete", "clear")
 """Operations of plan rows whose row is gone from the model."""
@@ -107,7 +109,7 @@ class Ledger:
 
     def forget_absent(self) -> None:
         """Drop the entries of rows that the model no longer has, so that they count as new when they come back."""
-        self.store.execute([self._sql("revetl_forget_absent")])
+        self.store.execute(self._macro("revetl_forget_absent"))
 
     def write_plan(self) -> PlanSummary:
         """Materialise the plan and say what is in it.
@@ -129,11 +131,11 @@ class Ledger:
 
     def forget_rejected(self) -> None:
         """Drop what is known of rows that were refused or may have arrived."""
-        self.store.execute([f"delete from {self.layout.tables.rejected}"])
+        self.store.execute([self._empty(self.layout.tables.rejected)])
 
     def release_held(self, *, unknown: bool) -> None:
         """Let held rows be sent again: those that were refused, and, with `unknown`, those that may have arrived."""
-        self.store.execute([self._sql("revetl_release_held", unknown=unknown)])
+        self.store.execute(self._macro("revetl_release_held", unknown=unknown))
 
     def summary(self) -> PlanSummary:
         """What the plan that was last written holds."""
@@ -169,11 +171,12 @@ class Ledger:
 
     def _paged(self, group: Group, macro: str, **arguments: Any) -> Iterator[list[tuple[Any, ...]]]:
         template = self._sql(macro, op=group.op, seq_from=_SEQ_FROM, seq_to=_SEQ_TO, **arguments)
-        for start in range(group.seq_from - 1, group.seq_to, PAGE_ROWS):
-            end = min(start + PAGE_ROWS, group.seq_to)
-            rows = self.store.query(template.replace(_SEQ_FROM, str(start)).replace(_SEQ_TO, str(end)))
-            if rows:
-                yield rows
+        step = RESULT_ROWS if self.store.session.pages_results else PAGE_ROWS
+        for start in range(group.seq_from - 1, group.seq_to, step):
+            end = min(start + step, group.seq_to)
+            sql = template.replace(_SEQ_FROM, str(start)).replace(_SEQ_TO, str(end))
+            pages = self.store.pages(sql, PAGE_ROWS) if step > PAGE_ROWS else iter([self.store.query(sql)])
+            yield from filter(None, pages)
 
     def sample(self, limit_each: int, key: str | None = None) -> list[tuple[Any, ...]]:
         """Up to `limit_each` plan rows of each operation and reason: (op, reason, changed flags..., keys..., (new,
@@ -181,8 +184,8 @@ class Ledger:
         rows = self.store.query(self._sql("revetl_plan_sample", limit_each=limit_each, key=key))
         return [row[:-1] for row in rows]
 
-    def claim(self, plan_id: str, text: str | None) -> str:
-        """The statement that notes which rows of the plan may have left (None: none), as long as it is the plan."""
+    def claim(self, plan_id: str, text: str | None) -> list[str]:
+        """The statements that note which rows of the plan may have left (None: none), as long as it is the plan."""
         return self.store.claim(self.layout.sync.name, self.account, plan_id, text)
 
     def fold(
@@ -206,11 +209,9 @@ class Ledger:
         self._clean = self._clean and all(result.status == "accepted" for result in results)
         fresh = not replay and all(r.op == "create" for r in ranges)
         results_table = str(self._macro("revetl_create_results"))
-        statements = [results_table, f"delete from {self.layout.tables.results}", *self._load(results)]
+        statements = [results_table, self._empty(self.layout.tables.results, kept=False), *self._load(results)]
         if sent and self.layout.sync.spec.history == "all":
-            statements.append(
-                self._sql("revetl_record_changes", ranges=plain, run_id=run_id, **self._history("changes"))
-            )
+            statements += self._macro("revetl_record_changes", ranges=plain, run_id=run_id, **self._history("changes"))
         doubt = any(result.status == "unsure" for result in results)
         statements += self._macro(
             "revetl_fold", ranges=plain, run_id=run_id, fresh=fresh, clean=self._clean, doubt=doubt, replay=replay
@@ -250,12 +251,15 @@ class Ledger:
         for start in range(0, len(results), RESULT_ROWS_PER_STATEMENT):
             part = results[start : start + RESULT_ROWS_PER_STATEMENT]
             packed = base64.b64encode(msgspec.json.encode([[str(r.seq), *r[1:]] for r in part])).decode()
-            rows = [] if self.store.session.adapter_type in {"duckdb", "postgres"} else [list(r) for r in part]
+            rows = [] if self.store.session.adapter_type in _UNPACKS_JSON else [list(r) for r in part]
             yield str(
                 self.store.session.macro(
                     "revetl_load_results", relation=self.layout.tables.results, rows=rows, base64=packed
                 )
             )
+
+    def _empty(self, relation: str, *, kept: bool = True) -> str:
+        return str(self.store.session.macro("revetl_empty", relation=relation, kept=kept))
 
     def _sql(self, macro: str, **arguments: Any) -> str:
         return str(self._macro(macro, **arguments))
@@ -378,12 +382,9 @@ def _take_over(store: Store, former: str, sync: Sync, account: str) -> SyncState
         return None
     old, new = table_suffix(former, account), table_suffix(sync.name, account)
     rename = [
-        str(
-            store.session.macro("revetl_rename", relation=store.relation(f"{name}__{old}"), identifier=f"{name}__{new}")
-        )
-        for name in ("ledger", "rejected")
+        statement for name in ("ledger", "rejected") for statement in store.rename(f"{name}__{old}", f"{name}__{new}")
     ]
-    store.execute([*rename, store.rename_sync(former, sync.name, account)])
+    store.execute([*rename, *store.rename_sync(former, sync.name, account)])
     return state
 
 
@@ -452,13 +453,16 @@ def _widened(store: Store, layout: Layout) -> Layout:
             )
         missing = [column for column in argument["fields"] if column["name"] not in present]
         if missing:
-            session.run(session.macro("revetl_add_columns", relation=relation, columns=missing))
+            session.run(session.macro("revetl_add_columns", relation=relation, columns=missing, key=list(own)))
         doubt = relation == layout.tables.ledger and layout.sync.spec.mode in (Mode.UPSERT, Mode.UPDATE)
         _retype_keys(store, layout, relation, present)
         retyped = [
             c for c in argument["fields"] if not fits(c["engine_type"], present.get(c["name"], c["engine_type"]))
         ]
-        for statement in session.macro("revetl_change_types", relation=relation, columns=retyped, doubt=doubt):
+        arguments = {"names": [*present, *(column["name"] for column in missing)], "key": list(own)}
+        for statement in session.macro(
+            "revetl_change_types", relation=relation, columns=retyped, doubt=doubt, **arguments
+        ):
             session.run([statement])
         carried = {name for name in present if name.startswith("f_")} - {column.name for column in layout.fields}
     return replace(layout, carried=tuple(sorted(carried)))
@@ -474,14 +478,10 @@ def _retype_keys(store: Store, layout: Layout, relation: str, present: Mapping[s
     session = store.session
     identifier = _identifier(relation)
     draft = store.relation(f"retyped__{identifier.split('__', 1)[1]}")
-    arguments = {"draft": draft, "identifier": identifier}
+    key = [column.name for column in layout.keys]
+    arguments = {"draft": draft, "identifier": identifier, "key": key}
     try:
-        session.run(
-            [
-                f"drop table if exists {draft}",
-                *session.macro("revetl_retype", relation=relation, columns=list(present), types=types, **arguments),
-            ]
-        )
+        session.run(session.macro("revetl_retype", relation=relation, columns=list(present), types=types, **arguments))
     except WarehouseError as error:
         column = next(column for column in layout.keys if column.name in types)
         raise InputError.single(

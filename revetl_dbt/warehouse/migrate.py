@@ -49,7 +49,9 @@ def bring_up(store: Store) -> None:
 
 
 def _bring_up(store: Store) -> None:
-    present = store.session.tables(store.schema) & store.tables.keys()
+    tables = store.session.tables(store.schema)
+    _finish_logs(store, tables)
+    present = tables & store.tables.keys()
     found = _format(store, present) if present else FORMAT
     if found > FORMAT:
         raise _LaterFormatError(
@@ -67,6 +69,18 @@ def _bring_up(store: Store) -> None:
         _migrate(store, found)
     if present != store.tables.keys() or found < FORMAT:
         _write_down(store)
+
+
+def _finish_logs(store: Store, tables: Collection[str]) -> None:
+    """Where a run was killed while a new log took the place of an old one (macros/kept.sql), the old one is gone and
+    the new one complete."""
+    for name in tables:
+        kept = name.removesuffix("__next")
+        if kept == name or f"{kept}__log" in tables:
+            continue
+        columns = store.session.columns(store.session.database, store.schema, name)
+        key = [column for column, _ in columns if column.startswith("k_")]
+        store.session.run(store.session.macro("revetl_finish_log", relation=store.relation(kept), key=key))
 
 
 def _format(store: Store, present: Collection[str]) -> int:
@@ -93,14 +107,15 @@ def _migrate(store: Store, found: int) -> None:
         _add_columns(store, name, columns)
     for number in range(found + 1, FORMAT + 1):
         _STEPS[number](store)
-    store.session.run([f"update {store.tables['revetl_syncs']} set state_format = {FORMAT}"])
+    arguments = {"name": "revetl_syncs", "settings": {"state_format": str(FORMAT)}, "condition": "1 = 1"}
+    store.session.run(store.session.macro("revetl_update_shared", tables=store.tables, **arguments))
     store.notice(f"Brought the state tables in schema `{store.schema}` from format {found} to {FORMAT}")
 
 
 def _write_down(store: Store) -> None:
     table = store.tables[_OWN]
     row = {"state_format": FORMAT, "revetl_version": __version__}
-    store.session.run([f"delete from {table}", store.insert(_OWN, row, "written_at")])
+    store.session.run([store.session.macro("revetl_empty", relation=table), *store.insert(_OWN, row, "written_at")])
 
 
 def _add_columns(store: Store, identifier: str, columns: Iterable[tuple[str, str]]) -> None:
@@ -109,7 +124,8 @@ def _add_columns(store: Store, identifier: str, columns: Iterable[tuple[str, str
     present = {name.lower() for name, _ in session.columns(session.database, store.schema, identifier)}
     missing = [{"name": name, "engine_type": kind} for name, kind in columns if name not in present]
     relation = store.relation(identifier)
-    session.run(session.macro("revetl_add_columns", relation=relation, columns=missing))
+    key = session.macro("revetl_shared_keys").get(identifier, [])
+    session.run(session.macro("revetl_add_columns", relation=relation, columns=missing, key=key))
 
 
 def _to_2(store: Store) -> None:

@@ -12,6 +12,10 @@ import msgspec
 from revetl_dbt.destinations.base import ColumnType
 
 PAGE_ROWS = 5_000
+RESULT_ROWS = 1_000_000
+"""Rows asked for by one query where its result is read page by page at no cost, and every query has a price."""
+
+_MICROSECONDS = frozenset({"duckdb", "spark", "databricks"})  # how `revetl_read_column` has an instant read
 
 Decoder = Callable[[Any], Any]
 
@@ -25,7 +29,7 @@ def decoder(kind: ColumnType, adapter_type: str) -> Decoder | None:
     if kind is ColumnType.DECIMAL:
         return _decimal_from_text if duckdb else _decimal
     if kind is ColumnType.TIMESTAMPTZ:
-        return _instant_from_microseconds if duckdb else _instant
+        return _instant_from_microseconds if adapter_type in _MICROSECONDS else _instant
     if kind is ColumnType.NESTED:
         return _nested
     return None

@@ -185,38 +185,52 @@ class Store:
         """Write down a sync's state; where it is `known`, what `values` do not say stays."""
         row = {**values, "state_format": FORMAT}
         if not known:
-            self.execute([self.insert("revetl_syncs", {"sync": sync, "account": account, **row}, "updated_at")])
+            self.execute(self.insert("revetl_syncs", {"sync": sync, "account": account, **row}, "updated_at"))
             return
-        now = str(self.session.macro("revetl_now"))
-        settings = [f"{name} = {self.literal(value)}" for name, value in row.items()]
-        change = f"update {self.tables['revetl_syncs']} set {', '.join(settings)}, updated_at = {now}"
-        self.execute([f"{change} where {self._of(sync, account)}"])
+        settings = {name: self.literal(value) for name, value in row.items()}
+        self.execute(self._update_sync(settings | {"updated_at": self.now()}, self._of(sync, account)))
 
     def settle(self, sync: str, account: str) -> None:
         """Write down that a run has come through, the first time."""
-        now = self.session.macro("revetl_now")
-        change = f"update {self.tables['revetl_syncs']} set settled_at = {now}"
-        self.execute([f"{change} where {self._of(sync, account)} and settled_at is null"])
+        where = f"{self._of(sync, account)} and settled_at is null"
+        self.execute(self._update_sync({"settled_at": self.now()}, where))
 
-    def forget_sync(self, sync: str, account: str) -> str:
-        """The statement that removes a sync's state; its ledger stays."""
-        return f"delete from {self.tables['revetl_syncs']} where {self._of(sync, account)}"
+    def forget_sync(self, sync: str, account: str) -> list[str]:
+        """The statements that remove a sync's state; its ledger stays."""
+        return self._shared("revetl_delete_shared", "revetl_syncs", condition=self._of(sync, account))
 
-    def rename_sync(self, former: str, sync: str, account: str) -> str:
-        """The statement that gives a sync's state another name."""
-        table = self.tables["revetl_syncs"]
-        return f"update {table} set sync = {self.literal(sync)} where {self._of(former, account)}"
+    def rename_sync(self, former: str, sync: str, account: str) -> list[str]:
+        """The statements that give a sync's state another name."""
+        return self._update_sync({"sync": self.literal(sync)}, self._of(former, account))
 
     def set_plan(self, sync: str, account: str, plan_id: str) -> None:
         """Write down which plan is materialised for a sync; none of its rows has left."""
-        change = f"update {self.tables['revetl_syncs']} set plan_id = {self.literal(plan_id)}, claimed = null"
-        self.execute([f"{change} where {self._of(sync, account)}"])
+        settings = {"plan_id": self.literal(plan_id), "claimed": "null"}
+        self.execute(self._update_sync(settings, self._of(sync, account)))
 
-    def claim(self, sync: str, account: str, plan_id: str, text: str | None) -> str:
-        """The statement that writes down which rows of a plan may have left; does nothing once there is another
+    def claim(self, sync: str, account: str, plan_id: str, text: str | None) -> list[str]:
+        """The statements that write down which rows of a plan may have left; they do nothing once there is another
         plan."""
         where = f"{self._of(sync, account)} and plan_id = {self.literal(plan_id)}"
-        return f"update {self.tables['revetl_syncs']} set claimed = {self.literal(text)} where {where}"
+        return self._update_sync({"claimed": self.literal(text)}, where)
+
+    def _update_sync(self, settings: Mapping[str, str], where: str) -> list[str]:
+        return self._shared("revetl_update_shared", "revetl_syncs", settings=dict(settings), condition=where)
+
+    def _shared(self, macro: str, table: str, **arguments: Any) -> list[str]:
+        """The statements of a macro that changes rows of a shared table."""
+        return list(self.session.macro(macro, tables=self.tables, name=table, **arguments))
+
+    def drop(self, identifier: str) -> list[str]:
+        """The statements that drop a table whose rows are changed (macros/kept.sql)."""
+        return list(self.session.macro("revetl_drop_kept", relation=self.relation(identifier)))
+
+    def rename(self, former: str, identifier: str) -> list[str]:
+        """The statements that give a ledger, or a table of refused rows, another name."""
+        columns = self.columns(self.session.database, self.schema, former)
+        key = [name.lower() for name, _ in columns if name.lower().startswith("k_")]
+        names = {"relation": self.relation(former), "renamed": self.relation(identifier), "identifier": identifier}
+        return list(self.session.macro("revetl_rename_kept", key=key, **names))
 
     def columns(self, database: str | None, schema: str, identifier: str) -> list[tuple[str, str]]:
         """Name and type of each column of a relation; empty when there is none."""
@@ -241,7 +255,7 @@ class Store:
     def save_account(self, fingerprint: str, account: Account) -> None:
         """Remember whose account these credentials open."""
         row = {"fingerprint": fingerprint, "account": account.id, "account_name": account.name, "url": account.url}
-        self.execute([self.insert("revetl_accounts", row, "seen_at")])
+        self.execute(self.insert("revetl_accounts", row, "seen_at"))
 
     def requests_today(self, destination: str) -> int:
         """Requests that finished runs of today (UTC) have sent to a destination."""
@@ -278,12 +292,11 @@ class Store:
         where, table = self._of(sync, account), self.tables["revetl_leases"]
         for held, holder in self.session.fetch(f"select run_id, holder from {table} where {where}"):
             if _is_dead(str(holder)):
-                self.session.run([f"delete from {table} where {where} and run_id = {self.literal(held)}"])
-        arguments = {"relation": table, "sync": sync, "account": account, "run_id": run_id}
+                self.session.run(self._lease("revetl_drop_lease", sync, account, held))
         found = f"select run_id, holder, acquired_at, expires_at from {table} where {where} order by acquired_at"
         try:
             self.session.run(
-                self.session.macro("revetl_take_lease", **arguments, holder=_holder(), seconds=LEASE_SECONDS)
+                self._lease("revetl_take_lease", sync, account, run_id, holder=_holder(), seconds=LEASE_SECONDS)
             )
         except WarehouseError:
             # Two runs inserted at once and the engine let one through: who it was stands in the table.
@@ -296,9 +309,8 @@ class Store:
     def renew_lease(self, sync: str, account: str, run_id: str) -> None:
         """Keep holding the sync. Raises LeaseHeldError when the lease was lost."""
         table = self.tables["revetl_leases"]
-        arguments = {"relation": table, "sync": sync, "account": account, "run_id": run_id}
         with self.connection():
-            self.session.run([self.session.macro("revetl_renew_lease", **arguments, seconds=LEASE_SECONDS)])
+            self.session.run(self._lease("revetl_renew_lease", sync, account, run_id, seconds=LEASE_SECONDS))
             mine = self.session.fetch(
                 f"select 1 from {table} where {self._of(sync, account)} and run_id = {self.literal(run_id)}"
             )
@@ -308,32 +320,29 @@ class Store:
     def release_lease(self, sync: str, account: str, run_id: str) -> None:
         """Let others send the sync."""
         with self.connection():
-            self.session.run(
-                [
-                    self.session.macro(
-                        "revetl_drop_lease",
-                        relation=self.tables["revetl_leases"],
-                        sync=sync,
-                        account=account,
-                        run_id=run_id,
-                    )
-                ]
-            )
+            self.session.run(self._lease("revetl_drop_lease", sync, account, run_id))
+
+    def _lease(self, macro: str, sync: str, account: str, run_id: str, **arguments: Any) -> list[str]:
+        which = {"sync": sync, "account": account, "run_id": run_id}
+        return list(self.session.macro(macro, tables=self.tables, **which, **arguments))
 
     def record_run(self, row: Mapping[str, Any]) -> None:
         """Add a finished run of a sync to the history; `started_at` is UTC without zone."""
-        self.execute([self.insert("revetl_runs", row, "finished_at")])
+        self.execute(self.insert("revetl_runs", row, "finished_at"))
 
     def _of(self, sync: str, account: str) -> str:
         """The condition that picks a sync's rows."""
         return f"sync = {self.literal(sync)} and account = {self.literal(account)}"
 
-    def insert(self, table: str, row: Mapping[str, Any], now: str) -> str:
-        """An insert of one row; column `now` gets the warehouse's clock."""
-        names = [*row, now]
+    def insert(self, table: str, row: Mapping[str, Any], now: str) -> list[str]:
+        """The statements that insert one row; column `now` gets the warehouse's clock."""
         literals = self.session.macro("revetl_literals", values=list(row.values()))
-        values = [*literals, str(self.session.macro("revetl_now"))]
-        return f"insert into {self.tables[table]} ({', '.join(names)}) values ({', '.join(values)})"
+        values = dict(zip(row, literals, strict=True)) | {now: self.now()}
+        return self._shared("revetl_insert_shared", table, values=values)
+
+    def now(self) -> str:
+        """The warehouse's clock, as SQL."""
+        return str(self.session.macro("revetl_now"))
 
     def literal(self, value: Any) -> str:
         """`value` as SQL."""
@@ -342,6 +351,16 @@ class Store:
     def query(self, sql: str) -> list[tuple[Any, ...]]:
         """The rows of a small result."""
         return self._with_room(lambda: self.session.fetch(sql))
+
+    def pages(self, sql: str, rows: int) -> Iterator[list[tuple[Any, ...]]]:
+        """The rows of a result of any size, `rows` at a time; the connection is free between them."""
+        pages = self.session.fetch_pages(sql, rows)
+        while True:
+            with self.connection():
+                page = next(pages, None)
+            if page is None:
+                return
+            yield page
 
     def execute(self, statements: list[str]) -> None:
         """Statements in one transaction where there are transactions."""

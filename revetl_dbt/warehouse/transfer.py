@@ -133,11 +133,12 @@ def import_lines(store: Store, file: Imported, lines: Iterable[bytes], meanwhile
         part: [{"name": name, "engine_type": kind} for name, kind in file.header["tables"][part]["columns"]]
         for part in _PARTS
     }
-    drops = [f"drop table if exists {draft}" for draft in drafts.values()]
-    creates = [
-        f"create table {drafts[part]} ({', '.join(c['name'] + ' ' + c['engine_type'] for c in columns[part])})"
-        for part in _PARTS
-    ]
+    drops = [statement for part in _PARTS for statement in store.drop(entry.identifier(_DRAFTS[part]))]
+    creates = []
+    for part in _PARTS:
+        definitions = [f"{column['name']} {column['engine_type']}" for column in columns[part]]
+        key = [column["name"] for column in columns[part] if column["name"].startswith("k_")]
+        creates += store.session.macro("revetl_create_kept", relation=drafts[part], columns=definitions, key=key)
     store.execute([*drops, *creates])
     try:
         for part, rows in _batches(file, lines):
@@ -149,7 +150,7 @@ def import_lines(store: Store, file: Imported, lines: Iterable[bytes], meanwhile
                 # Without the cause: it may quote the value.
                 raise wrong_file(file.source, None, f"holds a value of `{part}` that does not fit its type") from None
             meanwhile()
-        store.execute([*forget(store, entry.sync, entry.account), *_renames(store, entry, drafts), _row(store, file)])
+        store.execute([*forget(store, entry.sync, entry.account), *_renames(store, entry), *_row(store, file)])
     finally:
         store.execute(drops)
     if file.header["settled"]:
@@ -181,12 +182,12 @@ def _batches(file: Imported, lines: Iterable[bytes]) -> Iterator[tuple[str, list
             raise wrong_file(file.source, None, held, f"{file.rows(part)}, as its first line says")
 
 
-def _renames(store: Store, entry: Entry, drafts: dict[str, str]) -> Iterator[str]:
+def _renames(store: Store, entry: Entry) -> Iterator[str]:
     for part in _PARTS:
-        yield str(store.session.macro("revetl_rename", relation=drafts[part], identifier=entry.identifier(part)))
+        yield from store.rename(entry.identifier(_DRAFTS[part]), entry.identifier(part))
 
 
-def _row(store: Store, file: Imported) -> str:
+def _row(store: Store, file: Imported) -> list[str]:
     entry = file.entry
     row = {
         "sync": entry.sync,

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +23,7 @@ SUITE = (
     "guards",
     "hash",
     "integrity",
+    "journey",
     "lease",
     "lease_processes",
     "options",
@@ -43,6 +45,7 @@ class Engine:
     chaos: str = "0.1"
     cannot: Mapping[str, str] = field(default_factory=dict)
     needs: str | None = None  # a program that has to be installed
+    least_python: tuple[int, int] = (3, 10)
 
     @property
     def python(self) -> Path:
@@ -54,6 +57,8 @@ class Engine:
         """Why it cannot run on this machine."""
         if self.needs and shutil.which(self.needs) is None:
             return f"{self.name} needs {self.needs}, which is not installed"
+        if sys.version_info < self.least_python:
+            return f"{self.name} needs Python {'.'.join(map(str, self.least_python))} or newer"
         return None
 
     def command(self, folder: Path) -> list[str]:

@@ -35,6 +35,28 @@ from revetl_dbt.warehouse.store import SHARED_TABLES, Store
 
 from .fake import Fake
 
+TYPES = {
+    "bigquery": {
+        "integer": "int64",
+        "bigint": "int64",
+        "varchar": "string",
+        "text": "string",
+        "boolean": "bool",
+        "double precision": "float64",
+        "numeric(20, 6)": "numeric",
+        "timestamp": "datetime",
+        "timestamp with time zone": "timestamp",
+    },
+    "spark": {
+        "varchar": "string",
+        "text": "string",
+        "double precision": "double",
+        "timestamp": "timestamp_ntz",
+        "timestamp with time zone": "timestamp",
+    },
+}
+"""What engines call the types that the tests name as DuckDB and PostgreSQL do."""
+
 _numbers = itertools.count(1)
 _schema_prefix = f"t{os.getpid()}"
 
@@ -109,10 +131,14 @@ class Warehouse:
     def relation(self, name: str) -> str:
         return self.session.relation(self.schema, name)
 
+    def type(self, name: str) -> str:
+        """The engine's name of a type."""
+        return TYPES.get(self.session.adapter_type, {}).get(name, name)
+
     def table(self, name: str, columns: Mapping[str, str], rows: Sequence[Mapping[str, str]]) -> None:
         """Write a table anew: column names with their SQL types, rows with their SQL expressions (missing: null)."""
         relation = self.relation(name)
-        typed = ", ".join(f"{self.session.quote(column)} {kind}" for column, kind in columns.items())
+        typed = ", ".join(f"{self.session.quote(column)} {self.type(kind)}" for column, kind in columns.items())
         lines = ["(" + ", ".join(row.get(column, "null") for column in columns) + ")" for row in rows]
         statements = [f"drop table if exists {relation}", f"create table {relation} ({typed})"]
         if lines:
