@@ -1,17 +1,15 @@
-"""Real processes, started from nothing: killed, asked to stop, and two of them at once."""
+"""Real processes, started from nothing: killed, and asked to stop."""
 
 from __future__ import annotations
 
 import json
 import os
 import random
-import re
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
@@ -131,20 +129,3 @@ def test_kill(fresh: World, lane: int) -> None:
     process.communicate()
     rest(fresh)
     assert fresh.records_sent() <= ROWS + WORKERS * BATCH
-
-
-def test_two_at_once(fresh: World, tmp_path: Path) -> None:
-    """While one sends, another says who that is, and since when, and sends nothing."""
-    fresh.sandbox.set_faults([{**SLOW, "seconds": 4.0}])
-    first = started(fresh)
-    until(lambda: fresh.sandbox.received >= 2)
-    second = started(fresh, "--no-write-json")
-    said, _ = second.communicate(timeout=120)
-    assert second.returncode == 1
-    holder = rf"pid {first.pid}, since [-\d]+ [\d:.]+ UTC"
-    assert re.search(rf"`people` is being sent by another run \(.* {holder}\)", said), said
-    fresh.sandbox.set_faults([])
-    said, _ = first.communicate(timeout=120)
-    assert first.returncode == 0, said
-    assert fresh.records_sent() == ROWS
-    rest(fresh)

@@ -151,7 +151,9 @@ def test_a_vendor_that_cannot_be_read_now_is_asked_by_the_next_run(flow: Make, w
     assert (result.status, result.not_attempted, result.totals.unknown) == ("error", 6, 0)
     f.destination.faults = Faults()
     result = f.run()
-    assert (result.status, result.unchanged, result.totals.created) == ("noop", 6, 0)
+    # Whether the second batch had left as well, before the first one's trouble stopped the sync, is a matter of time.
+    assert (result.status, result.totals.created) in {("noop", 0), ("success", 1)}
+    assert result.unchanged + result.totals.created == 6
     assert len(f.destination.changes()) == 6
 
 
