@@ -15,6 +15,7 @@ TESTS = ROOT / "tests"
 SUITE = (
     "bad_input",
     "changes",
+    "claims",
     "converge",
     "differences",
     "doubt",
@@ -27,8 +28,10 @@ SUITE = (
     "lease",
     "lease_processes",
     "options",
+    "read_back",
     "rejected",
     "state",
+    "two_commands",
     "writing",
 )
 """The engine's tests that ask the warehouse something: plan, ledger, leases, state. The same on each."""
