@@ -3,7 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-WAREHOUSES := postgres
+# Other warehouses for the tests, where the machine has what they need: BigQuery's emulator Python 3.11, Spark Java.
+WAREHOUSES := postgres $(shell $(PYTHON) -c 'import sys; print("bigquery" * (sys.version_info >= (3, 11)))') $(if $(shell command -v java),spark)
 OTHER_DBTS := 1.8 1.9 1.10 1.12
 DUCKDB_FOR_V2 := @duckdb/node-bindings-linux-x64@1.5.6-r.1
 # What goes end to end through dbt; `make test` runs it on the dbt that is developed on.

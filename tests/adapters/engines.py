@@ -76,4 +76,8 @@ class Engine:
         return {**os.environ, "REVETL_CHAOS": os.environ.get("REVETL_CHAOS", self.chaos)}
 
 
-ENGINES = (Engine("postgres", ".venv-postgres", files=(*SUITE, "scale")),)
+ENGINES = (
+    Engine("postgres", ".venv-postgres", files=(*SUITE, "scale")),
+    Engine("bigquery", ".venv-bigquery", ("journey",), least_python=(3, 11)),
+    Engine("spark", ".venv-spark", ("journey",), needs="java"),
+)
