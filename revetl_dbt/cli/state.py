@@ -19,6 +19,7 @@ from revetl_dbt.nearest import did_you_mean, listed
 from revetl_dbt.project.options import Options
 
 if TYPE_CHECKING:
+    from revetl_dbt.project.project import Project
     from revetl_dbt.report.log import Log
     from revetl_dbt.spec.models import Sync
     from revetl_dbt.warehouse.entries import Entry
@@ -125,6 +126,50 @@ def import_(options: Options, file: Any, yes: bool) -> None:
         _confirm(f"Replace what is known of {_named(entry)} with {rows} of `{file.name}`?", yes)
         put(state.store, ledger, file)
         state.log.notice(f"Imported {rows} for {_named(entry)}")
+
+
+@command.command(cls=Command, short_help="Move the state out of the warehouse, or back")
+@click.option("--to", type=click.Choice(["warehouse", "local"]), required=True, help="Where it is to be")
+@_yes
+@_shared
+@pass_options
+def move(options: Options, to: str, yes: bool) -> int:
+    """Move the ledgers of all declared syncs from the warehouse to the local file, or back.
+
+    Set the dbt variable `revetl_state` to the same place then. The history stays where it was written. The role must be
+    able to write to the warehouse for as long as this takes.
+    """
+    from revetl_dbt.cli.work import both_stores
+    from revetl_dbt.engine import state as engine
+    from revetl_dbt.engine.journal import Journal
+    from revetl_dbt.warehouse.entries import entries
+
+    project, declared, log = _declared(options)
+    with both_stores(project, project.profile(), log) as (warehouse, local, file):
+        source, target = (local, warehouse) if to == "warehouse" else (warehouse, local)
+        source.prepare()
+        former = {sync.spec.renamed_from for sync in declared.values()}
+        found = [entry for entry in entries(source) if entry.sync in declared or entry.sync in former]
+        left = [entry for entry in entries(source) if entry not in found]
+        for entry in left:
+            log.notice(f"{_named(entry)} is not declared any more, and stays")
+        place = f"`{file}`" if to == "local" else f"schema `{warehouse.schema}` of the warehouse"
+        _confirm(f"Move the ledgers of {listed(map(_named, found)) if found else 'no syncs'} to {place}?", yes)
+        target.prepare()
+
+        def one(entry: Entry) -> None:
+            if entry.sync not in declared:
+                raise RevetlError(f"{_named(entry)} has another name now: a run has to take it over first")
+            journal = project.target_path / "revetl" / "journal" / f"{entry.suffix}.jsonl"
+            engine.move(source, target, entry, declared[entry.sync], Journal(journal))
+            log.notice(f"Moved {_named(entry)}")
+
+        code = _each(found, options, one)
+    if code == 0 and to == "warehouse":
+        file.rename(file.with_name(f"{file.name}.moved"))
+    if code == 0:
+        log.notice(f"Set the dbt variable now: `revetl_state: {to}`")
+    return code
 
 
 @command.command(cls=Command, short_help="Forget what was accepted: the next run is a first run")
@@ -266,18 +311,23 @@ class _State:
 @contextmanager
 def _open(options: Options) -> Iterator[_State]:
     from revetl_dbt.cli.work import open_store
+    from revetl_dbt.warehouse.entries import entries
+
+    project, declared, log = _declared(options)
+    with open_store(project, project.profile(), log) as store:
+        store.prepare()
+        yield _State(store, log, entries(store), declared, options)
+
+
+def _declared(options: Options) -> tuple[Project, dict[str, Sync], Log]:
     from revetl_dbt.project.project import Project
     from revetl_dbt.report.log import Log
     from revetl_dbt.spec.locate import Locator
     from revetl_dbt.spec.parse import parse
-    from revetl_dbt.warehouse.entries import entries
 
-    log = Log(options, "")
     project = Project.open(options)
-    declared = {sync.name: sync for sync in parse(project.manifest, Locator(project.file)).syncs}
-    with open_store(project, project.profile(), log) as store:
-        store.prepare()
-        yield _State(store, log, entries(store), declared, options)
+    syncs = parse(project.manifest, Locator(project.file)).syncs
+    return project, {sync.name: sync for sync in syncs}, Log(options, "")
 
 
 def _each(items: Sequence[Any], options: Options, act: Callable[[Any], None]) -> int:

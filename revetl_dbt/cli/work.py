@@ -26,6 +26,7 @@ from revetl_dbt.report.redact import Redactor, environment_secrets
 from revetl_dbt.spec.load import Loaded, load
 from revetl_dbt.spec.models import Sync
 from revetl_dbt.warehouse.entries import before
+from revetl_dbt.warehouse.local import beside, open_state, state_file
 from revetl_dbt.warehouse.store import Store
 
 
@@ -134,7 +135,22 @@ class Work:
 
 @contextmanager
 def open_store(project: Project, profile: Profile, log: Log) -> Iterator[Store]:
-    """The warehouse, opened through dbt and closed at the end. Raises InputError or WarehouseError."""
+    """The state and the warehouse, opened through dbt and closed at the end. Raises InputError or WarehouseError."""
+    with _warehouse(project, profile, log) as warehouse, open_state(warehouse, project.folder) as store:
+        yield store
+
+
+@contextmanager
+def both_stores(project: Project, profile: Profile, log: Log) -> Iterator[tuple[Store, Store, Path]]:
+    """The store in the warehouse, the one in the local file, and that file, wherever the state is to be."""
+    with _warehouse(project, profile, log) as warehouse:
+        file = state_file(warehouse.session, project.folder)
+        with beside(warehouse, file) as local:
+            yield warehouse, local, file
+
+
+@contextmanager
+def _warehouse(project: Project, profile: Profile, log: Log) -> Iterator[Store]:
     from revetl_dbt.warehouse.dbt_api import DbtOptions, DbtSession
 
     options = project.options

@@ -10,15 +10,16 @@ from dataclasses import dataclass
 
 from revetl_dbt import __version__
 from revetl_dbt.destinations.base import Account, ObjectType
+from revetl_dbt.engine.journal import Journal
 from revetl_dbt.engine.link import Link
 from revetl_dbt.engine.sending import RENEW_SECONDS
-from revetl_dbt.engine.sync_run import open_sync
+from revetl_dbt.engine.sync_run import check_relation, open_sync
 from revetl_dbt.errors import InputError
 from revetl_dbt.spec.models import Sync
 from revetl_dbt.warehouse.entries import Entry, forget
-from revetl_dbt.warehouse.ledger import Ledger, PlanSummary, Range
+from revetl_dbt.warehouse.ledger import Ledger, PlanSummary, Range, open_ledger
 from revetl_dbt.warehouse.store import Store
-from revetl_dbt.warehouse.transfer import Imported, import_lines
+from revetl_dbt.warehouse.transfer import Imported, import_lines, take_over
 
 _COUNTS = (
     "model_rows", "planned", "created", "updated", "deleted", "unchanged", "invalid", "rejected", "held", "skipped",
@@ -46,6 +47,37 @@ def put(store: Store, file: Imported, lines: Iterable[bytes]) -> None:
     message = f"{file.rows('ledger')} rows of the ledger and {file.rows('rejected')} refused rows were imported"
     with _changing(store, file.entry, "state import", message) as lease:
         import_lines(store, file, lines, lease.keep)
+
+
+def move(source: Store, target: Store, entry: Entry, sync: Sync, journal: Journal) -> None:
+    """Move the ledger of a sync from one store to the other, which has none of it any more when this returns.
+
+    Raises LeaseHeldError while somebody sends it, InputError while an interrupted run has to be recovered.
+    """
+    state = source.sync_states()[entry.sync, entry.account]
+    if state.claimed or journal.read() is not None:
+        raise InputError.single(
+            "run-interrupted",
+            f"The last run of sync `{entry.sync}` was interrupted, and what became of its rows is not recorded yet",
+            hint=f"`revetl run --sync {entry.sync}` does that, with `revetl_state` as it was",
+        )
+    with _changing(source, entry, "state move", "the ledger was moved to another place"):
+        if state.plan_id is not None:
+            with _changing(target, entry, "state move", "the ledger was moved here") as lease:
+                target.execute(forget(target, entry.sync, entry.account))
+                take_over(source, target, entry, _empty(target, entry, sync), lease.keep)
+        source.execute(forget(source, entry.sync, entry.account))
+
+
+def _empty(store: Store, entry: Entry, sync: Sync) -> Ledger:
+    """A new ledger, with the types that the declared fields have there."""
+    facts = {
+        "account_name": entry.account_name or entry.account,
+        "destination": sync.spec.destination,
+        "object": sync.spec.object,
+        "model": sync.source.unique_id,
+    }
+    return open_ledger(store, sync, entry.account, None, check_relation(store, sync), facts=facts)
 
 
 def unlock(store: Store, entry: Entry, run_id: str) -> None:

@@ -242,7 +242,7 @@ def check_relation(store: Store, sync: Sync) -> list[tuple[str, str]]:
     Raises InputError when the relation is not there or lacks a column.
     """
     source = sync.source
-    columns = store.columns(source.database, source.schema, source.identifier)
+    columns = store.source.columns(source.database, source.schema, source.identifier)
     if not columns:
         raise InputError.single(
             "relation-missing",

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from revetl_dbt.errors import InputError, WarehouseError
 
@@ -36,6 +36,14 @@ class DbtOptions:
     threads: int | None = None
 
 
+class Booted(NamedTuple):
+    """dbt's adapter and configuration, and the errors that it raises."""
+
+    adapter: Any
+    config: Any
+    errors: tuple[type[Exception], ...]
+
+
 def _data_type(column: Any) -> str:
     """The type of a dbt column; dbt makes up a length of 256 for text of which it knows none."""
     unlimited = column.is_string() and column.char_size is None
@@ -45,13 +53,19 @@ def _data_type(column: Any) -> str:
 class DbtSession:
     """An open adapter with our macros loaded beside the user's own. Connections belong to the calling thread."""
 
-    def __init__(self, options: DbtOptions) -> None:
+    def __init__(self, options: DbtOptions | Booted) -> None:
         """Raises InputError when dbt cannot read the project or profile, WarehouseError when the adapter is not
         usable."""
-        self._adapter, self._config, self._error = _boot(options)
+        self._adapter, self._config, self._error = _boot(options) if isinstance(options, DbtOptions) else options
         self.opened = False
         self.bytes_processed = 0  # by all queries so far, where the engine tells (BigQuery)
         self._counting = threading.Lock()
+
+    def for_duckdb(self) -> Booted:
+        """What renders our macros for DuckDB beside this session. Raises InputError when dbt-duckdb is missing."""
+        if self.adapter_type == "duckdb":
+            return Booted(self._adapter, self._config, self._error)
+        return _boot_beside(self._config)
 
     @property
     def adapter_type(self) -> str:
@@ -198,6 +212,50 @@ class DbtSession:
         with self._counting:
             self.bytes_processed += processed or 0
 
+    def described(self, sql: str) -> list[tuple[str, str]]:
+        """Name and type of each column of a query, without making a table; decimals with their precision where the
+        driver tells it."""
+        with self._failures():
+            if self.adapter_type in {"duckdb", "bigquery"}:
+                columns = self._adapter.get_column_schema_from_query(sql)
+                return [(str(column.name), str(column.dtype)) for column in columns]
+            _, cursor = self._adapter.connections.add_select_query(f"select * from ({sql}) as shape where 1 = 0")
+            found = [(str(name), code, *rest[3:5]) for name, code, *rest in cursor.description]
+            if self.adapter_type in {"postgres", "redshift"}:
+                # The driver's names for types leave out what it does not know; the engine knows them all.
+                asked = ", ".join(f"pg_catalog.format_type({int(code)}, null)" for _, code, *_ in found)
+                kinds = self.fetch(f"select {asked}")[0]
+            else:
+                kinds = tuple(self._adapter.connections.data_type_code_to_name(code) for _, code, *_ in found)
+            self._end_transaction()
+        return [
+            (name, f"{kind}({digits[0]},{digits[1]})" if all(isinstance(n, int) for n in digits) else str(kind))
+            for (name, _, *digits), kind in zip(found, kinds, strict=True)
+        ]
+
+    def stream(self, sql: str, page_rows: int) -> Iterator[list[tuple[Any, ...]]]:
+        """The rows of a large result page by page, in flat memory on the adapters that are named here; no other
+        statement may go through the thread's connection meanwhile."""
+        manager = self._adapter.connections
+        with self._failures():
+            if self.adapter_type in {"postgres", "redshift"}:
+                manager.begin()
+                try:
+                    manager.add_query(f"declare revetl_rows cursor for {sql}", auto_begin=False)
+                    while rows := self.fetch(f"fetch forward {page_rows} from revetl_rows"):
+                        yield rows
+                finally:
+                    manager.rollback_if_open()
+            elif self.adapter_type in {"duckdb", "snowflake", "databricks"}:
+                _, cursor = manager.add_query(sql, auto_begin=False)
+                while rows := [tuple(row) for row in cursor.fetchmany(page_rows)]:
+                    yield rows
+            elif self.pages_results:
+                yield from self._job_pages(sql, page_rows)
+            else:
+                rows = self.fetch(sql)
+                yield from (rows[start : start + page_rows] for start in range(0, len(rows), page_rows))
+
     def run(self, statements: Sequence[str]) -> None:
         """Execute statements in one transaction where the adapter has them; nothing is kept of a failed one."""
         manager = self._adapter.connections
@@ -257,7 +315,7 @@ def macro_project() -> Path:
     return packaged if packaged.is_dir() else packaged.parent.parent
 
 
-def _boot(options: DbtOptions) -> tuple[Any, Any, type[Exception]]:
+def _boot(options: DbtOptions) -> Booted:
     from dbt_common.context import set_invocation_context
     from dbt_common.events.event_manager import EventManager
     from dbt_common.events.event_manager_client import ctx_set_event_manager
@@ -267,15 +325,12 @@ def _boot(options: DbtOptions) -> tuple[Any, Any, type[Exception]]:
     ctx_set_event_manager(EventManager())
     set_invocation_context(dict(os.environ))
 
-    from dbt.adapters.factory import get_adapter, register_adapter, reset_adapters
+    from dbt.adapters.factory import reset_adapters
     from dbt.cli.flags import Flags
     from dbt.cli.types import Command
     from dbt.config.runtime import RuntimeConfig, load_profile, load_project
-    from dbt.context.providers import generate_runtime_macro_context
     from dbt.exceptions import UninstalledPackagesFoundError
     from dbt.flags import set_flags
-    from dbt.mp_context import get_mp_context
-    from dbt.parser.manifest import ManifestLoader
 
     arguments: dict[str, Any] = {
         "project_dir": str(options.project_dir),
@@ -299,12 +354,7 @@ def _boot(options: DbtOptions) -> tuple[Any, Any, type[Exception]]:
         project = load_project(flags.PROJECT_DIR, flags.VERSION_CHECK, profile, flags.VARS)
         config = RuntimeConfig.from_parts(project, profile, flags)
         reset_adapters()
-        register_adapter(config, get_mp_context())
-        adapter = get_adapter(config)
-        dependencies = dict(config.load_dependencies())
-        dependencies[PACKAGE] = config.new_project(str(macro_project()))
-        config.dependencies = dependencies
-        macros = ManifestLoader.load_macros(config, adapter.connections.set_query_header)
+        adapter = _registered(config)
     except UninstalledPackagesFoundError as error:
         raise InputError.single(
             "packages-missing",
@@ -316,6 +366,41 @@ def _boot(options: DbtOptions) -> tuple[Any, Any, type[Exception]]:
         raise InputError.single(
             "dbt-config", f"dbt cannot read the project: {str(error).strip()}", path=options.project_dir
         ) from error
-    adapter.set_macro_resolver(macros)
+    return Booted(adapter, config, (DbtBaseException,))
+
+
+def _boot_beside(config: Any) -> Booted:
+    """An adapter of DuckDB that is never connected, for the same project."""
+    from dbt.config.profile import Profile
+    from dbt.config.renderer import ProfileRenderer
+    from dbt.config.runtime import RuntimeConfig
+    from dbt_common.exceptions import DbtBaseException
+
+    raw = {"target": config.target_name, "outputs": {config.target_name: {"type": "duckdb", "path": ":memory:"}}}
+    try:
+        profile = Profile.from_raw_profile_info(raw, config.profile_name, ProfileRenderer(config.cli_vars))
+        beside = RuntimeConfig.from_parts(config, profile, config.args)
+        return Booted(_registered(beside), beside, (DbtBaseException,))
+    except DbtBaseException as error:
+        raise InputError.single(
+            "adapter-missing",
+            f"`revetl_state: local` keeps the state in a DuckDB file, and dbt-duckdb cannot be used: {error}",
+            hint="install it: `pip install 'revetl_dbt[duckdb]'`",
+        ) from error
+
+
+def _registered(config: Any) -> Any:
+    """The configuration's adapter, with our macros loaded beside the project's."""
+    from dbt.adapters.factory import get_adapter, register_adapter
+    from dbt.context.providers import generate_runtime_macro_context
+    from dbt.mp_context import get_mp_context
+    from dbt.parser.manifest import ManifestLoader
+
+    register_adapter(config, get_mp_context())
+    adapter = get_adapter(config)
+    dependencies = dict(config.load_dependencies())
+    dependencies[PACKAGE] = config.new_project(str(macro_project()))
+    config.dependencies = dependencies
+    adapter.set_macro_resolver(ManifestLoader.load_macros(config, adapter.connections.set_query_header))
     adapter.set_macro_context_generator(generate_runtime_macro_context)
-    return adapter, config, DbtBaseException
+    return adapter

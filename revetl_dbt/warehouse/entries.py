@@ -12,7 +12,7 @@ from revetl_dbt.warehouse.integrity import inspect
 from revetl_dbt.warehouse.layout import table_suffix
 from revetl_dbt.warehouse.store import Store
 
-TABLES = ("ledger", "rejected", "plan", "results", "preview")
+TABLES = ("ledger", "rejected", "plan", "results", "preview", "model", "seen")
 """The tables of a sync and account; only the first two hold what cannot be made again."""
 
 
@@ -37,7 +37,12 @@ class Entry:
 
     def identifier(self, table: str) -> str:
         """The name of one of its `TABLES`."""
-        return f"{table}__{table_suffix(self.sync, self.account)}"
+        return f"{table}__{self.suffix}"
+
+    @property
+    def suffix(self) -> str:
+        """What the names of its tables, and of its journal, end in."""
+        return table_suffix(self.sync, self.account)
 
 
 class Held(NamedTuple):

@@ -12,6 +12,7 @@ import msgspec
 from revetl_dbt.destinations.base import ColumnType
 from revetl_dbt.errors import Diagnostic, InputError, WarehouseError
 from revetl_dbt.spec.models import Mode, Sync
+from revetl_dbt.warehouse.copy import copy_model, local_layout
 from revetl_dbt.warehouse.integrity import check_plan, damaged, fits, inspect
 from revetl_dbt.warehouse.layout import Layout, Tables, checksum, draft, recorded, restored, table_suffix, typed
 from revetl_dbt.warehouse.reader import PAGE_ROWS, RESULT_ROWS
@@ -105,7 +106,13 @@ class Ledger:
         """The number of the model's rows when every one is what was accepted, told by one query; None when a plan
         must tell."""
         rows, settled = self.store.query(self._sql("revetl_probe"))[0]
+        if settled:
+            self._drop_copy()
         return int(rows) if settled else None
+
+    def _drop_copy(self) -> None:
+        if self.store.is_local:
+            self.store.execute([f"drop table if exists {self.layout.tables.model}"])
 
     def forget_absent(self) -> None:
         """Drop the entries of rows that the model no longer has, so that they count as new when they come back."""
@@ -246,6 +253,7 @@ class Ledger:
     def drop_plan(self) -> None:
         """Remove the plan when nothing of it is left to do."""
         self.store.execute([self._sql("revetl_drop_plan")])
+        self._drop_copy()
 
     def _load(self, results: Sequence[Result]) -> Iterator[str]:
         for start in range(0, len(results), RESULT_ROWS_PER_STATEMENT):
@@ -300,8 +308,8 @@ def open_ledger(
         sync,
         tables,
         columns,
-        session.macro,
-        session.quote,
+        store.source.session.macro,
+        store.source.session.quote,
         match_ignores_case=match_ignores_case,
         full_refresh=full_refresh,
     )
@@ -313,11 +321,12 @@ def open_ledger(
         if health.damage:
             raise damaged(sync, health.damage)
         if state.checksum == current and not health.retyped:
+            layout = _copied(store, layout, preview) if store.is_local else layout
             return Ledger(store, restored(layout, state.layout), account, begun=begun, settled=state.settled)
         if state.checksum == current:
             for text in health.retyped:
                 store.notice(f"{text}: it is changed back; what no longer fits is sent again")
-    layout = _with_types(store, layout)
+    layout = _copied(store, layout, preview) if store.is_local else _with_types(store, layout)
     if former and not preview:
         state = _take_over(store, former, sync, account)
         begun = state is not None
@@ -394,24 +403,31 @@ def _tables(store: Store, sync: Sync, account: str, preview: bool) -> Tables:
     return Tables(sync.source.relation_name, *(store.relation(f"{name}__{suffix}") for name in names))
 
 
+def _copied(store: Store, layout: Layout, preview: bool) -> Layout:
+    """The layout over a copy of the model's rows, where the state is not in the warehouse."""
+    there = _with_types(store, layout)
+    here = local_layout(there, store.relation(f"{'seen' if preview else 'model'}__{_suffix(layout)}"))
+    copy_model(store, there, here)
+    return here
+
+
+def _suffix(layout: Layout) -> str:
+    return _identifier(layout.tables.ledger).split("__", 1)[1]
+
+
 def _with_types(store: Store, layout: Layout) -> Layout:
-    """Ask the engine what types the keys and fields have, through an empty table."""
-    session = store.session
-    identifier = f"shape__{table_suffix(layout.sync.name, layout.tables.ledger)}"
-    relation = store.relation(identifier)
-    with store.connection():
-        try:
-            session.run(session.macro("revetl_shape", s=layout.as_argument(), relation=relation))
-        except WarehouseError as error:
-            raise InputError.single(
-                "sql-error",
-                f"The warehouse refuses the expressions of sync `{layout.sync.name}`: {_first_lines(str(error))}",
-                path=layout.sync.path,
-                line=layout.sync.line,
-                hint="check `where`, the `sql` of the fields and the column names; `revetl debug` shows the connection",
-            ) from error
-        shape = {name.lower(): kind for name, kind in session.columns(session.database, store.schema, identifier)}
-        session.run([f"drop table if exists {relation}"])
+    """Ask the engine what types the keys and fields have."""
+    session = store.source.session
+    try:
+        shape = _described(store.source, layout) if store.is_local else _shape(store, layout)
+    except WarehouseError as error:
+        raise InputError.single(
+            "sql-error",
+            f"The warehouse refuses the expressions of sync `{layout.sync.name}`: {_first_lines(str(error))}",
+            path=layout.sync.path,
+            line=layout.sync.line,
+            hint="check `where`, the `sql` of the fields and the column names; `revetl debug` shows the connection",
+        ) from error
     binary = [column for column in (*layout.keys, *layout.fields) if is_binary(shape[column.name])]
     if binary:
         raise InputError(
@@ -427,6 +443,25 @@ def _with_types(store: Store, layout: Layout) -> Layout:
             ]
         )
     return typed(layout, shape, session.adapter_type, str(session.macro("revetl_text_type")), session.macro)
+
+
+def _shape(store: Store, layout: Layout) -> dict[str, str]:
+    """The types, by the lower-case names of the columns, that an empty table of the model's expressions gets."""
+    session = store.session
+    identifier = f"shape__{table_suffix(layout.sync.name, layout.tables.ledger)}"
+    relation = store.relation(identifier)
+    with store.connection():
+        session.run(session.macro("revetl_shape", s=layout.as_argument(), relation=relation))
+        shape = {name.lower(): kind for name, kind in session.columns(session.database, store.schema, identifier)}
+        session.run([f"drop table if exists {relation}"])
+    return shape
+
+
+def _described(source: Store, layout: Layout) -> dict[str, str]:
+    """The same, asked of a warehouse in which nothing may be made."""
+    with source.connection():
+        sql = str(source.session.macro("revetl_source", s=layout.as_argument()))
+        return {name.lower(): kind for name, kind in source.session.described(sql)}
 
 
 def _widened(store: Store, layout: Layout) -> Layout:

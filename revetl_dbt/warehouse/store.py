@@ -57,9 +57,11 @@ class Store:
     One per process; every method opens the calling thread's connection itself.
     """
 
-    def __init__(self, session: DbtSession, *, notice: Callable[[str], None]) -> None:
-        """`notice` is told of waits that a person should know of."""
+    def __init__(self, session: DbtSession, *, notice: Callable[[str], None], source: Store | None = None) -> None:
+        """`notice` is told of waits that a person should know of. `source` is where the models are, when that is not
+        where the state is."""
         self.session = session
+        self.source = source or self
         self.schema: str = str(session.variable("revetl_schema", None) or f"{session.schema}_revetl")
         self.tables = {name: session.relation(self.schema, name) for name in SHARED_TABLES}
         self._notice = notice
@@ -69,6 +71,11 @@ class Store:
         self._users = 0
         self._closing = False
         self._memory_mb = MEMORY_MB
+
+    @property
+    def is_local(self) -> bool:
+        """True when the state is not in the warehouse: then rows have to be copied to it to be compared."""
+        return self.source is not self
 
     def notice(self, text: str) -> None:
         """Tell a person something that they should know."""

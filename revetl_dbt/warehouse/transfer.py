@@ -19,8 +19,10 @@ import msgspec
 
 from revetl_dbt import __version__
 from revetl_dbt.errors import InputError, WarehouseError
+from revetl_dbt.warehouse.copy import canonical, is_number_as_text
 from revetl_dbt.warehouse.entries import Entry, forget
 from revetl_dbt.warehouse.integrity import recorded_columns
+from revetl_dbt.warehouse.ledger import Ledger
 from revetl_dbt.warehouse.migrate import FORMAT
 from revetl_dbt.warehouse.reader import PAGE_ROWS
 from revetl_dbt.warehouse.store import Store
@@ -155,6 +157,36 @@ def import_lines(store: Store, file: Imported, lines: Iterable[bytes], meanwhile
         store.execute(drops)
     if file.header["settled"]:
         store.settle(entry.sync, entry.account)
+
+
+def take_over(source: Store, target: Store, entry: Entry, ledger: Ledger, meanwhile: Callable[[], None]) -> None:
+    """Put an entry's rows, from another store, in the place of an empty ledger, with the types of that one."""
+    lines = export_lines(source, entry)
+    header = msgspec.json.decode(next(lines))
+    text = str(target.session.macro("revetl_text_type"))
+    for part, table in header["tables"].items():
+        here = target.columns(target.session.database, target.schema, entry.identifier(part))
+        types = {name.lower(): kind for name, kind in here}
+        # what is mapped no more is carried as text
+        table["columns"] = [(name.lower(), types.get(name.lower(), text)) for name, _ in table["columns"]]
+    header |= {"adapter": target.session.adapter_type, "layout": json.loads(ledger.layout.columns_json())}
+    texts = {c.name for c in (*ledger.layout.keys, *ledger.layout.fields) if is_number_as_text(c)}
+    import_lines(target, Imported(header, entry.sync), _in_one_form(lines, header["tables"], texts), meanwhile)
+
+
+def _in_one_form(lines: Iterable[bytes], tables: dict[str, Any], texts: set[str]) -> Iterator[bytes]:
+    """The lines, numbers in columns that hold them as text written as a copy of the model writes them."""
+    places = {
+        part: [i for i, (name, _) in enumerate(table["columns"], 1) if name in texts] for part, table in tables.items()
+    }
+    for line in lines:
+        if not texts:
+            yield line
+            continue
+        row = msgspec.json.decode(line)
+        for i in places[row[0]]:
+            row[i] = None if row[i] is None else canonical(row[i])
+        yield _line(row)
 
 
 def _batches(file: Imported, lines: Iterable[bytes]) -> Iterator[tuple[str, list[list[str | None]]]]:

@@ -27,7 +27,7 @@ _RULES: tuple[tuple[str, ColumnType], ...] = (
         r"^(u?(tiny|small|medium|big|huge)?int(eger)?|u?int\d+|byteint|short|long|byte|serial|bigserial|bignum)$",
         ColumnType.INTEGER,
     ),
-    (r"^(decimal|numeric|bignumeric|bigdecimal|number|decfloat|money|smallmoney)$", ColumnType.DECIMAL),
+    (r"^(decimal|numeric|bignumeric|bigdecimal|number|fixed|decfloat|money|smallmoney)$", ColumnType.DECIMAL),
     (r"^(float|float\d+|double|double precision|real)$", ColumnType.FLOAT),
 )
 _WHOLE_NUMBER = re.compile(r"^(number|decimal|numeric|fixed)\s*\(\s*\d+\s*,\s*0\s*\)$")

@@ -27,6 +27,7 @@ SUITE = (
     "journey",
     "lease",
     "lease_processes",
+    "local",
     "options",
     "read_back",
     "rejected",

@@ -68,6 +68,31 @@ def test_a_ledger_is_shown_moved_forgotten_and_taken_for_accepted(tiny: Tiny) ->
     assert [command for (command,) in commands] == done_to_it
 
 
+def test_a_file_that_may_only_be_read_is_synced_with_state_beside_the_project(tiny: Tiny) -> None:
+    usual = (tiny.folder / "profiles.yml").read_text()
+    read_only = usual.replace("threads: 2", "threads: 2, config_options: {access_mode: read_only}")
+    with tiny.sandbox():
+        tiny.write("profiles.yml", read_only)
+        tiny.revetl(*RUN, "--vars", "{revetl_state: local}")
+        assert tiny.results()[SYNC]["counts"]["created"] == 20
+        assert (tiny.folder / ".revetl" / "dev.duckdb").exists()
+
+        tiny.write("profiles.yml", usual)
+        overlooked = tiny.revetl(*RUN)
+        assert (overlooked.exit_code, "state-elsewhere" in overlooked.stderr) == (2, True)
+        assert tiny.revetl("state", "move", "--to", "warehouse").exit_code == 1  # asks
+        moved = tiny.revetl("state", "move", "--to", "warehouse", "--yes")
+        assert (moved.exit_code, "`revetl_state: warehouse`" in moved.stderr) == (0, True)
+        tiny.revetl(*RUN)
+        assert tiny.results()[SYNC]["status"] == "no-op"
+
+        assert tiny.revetl("state", "move", "--to", "local", "--yes").exit_code == 0
+        tiny.write("profiles.yml", read_only)
+        tiny.revetl(*RUN, "--vars", "{revetl_state: local, once: more}")
+        assert tiny.results()[SYNC]["status"] == "no-op"
+    assert tiny.sql("select count(*) from main_revetl.revetl_syncs") == [(0,)]
+
+
 def test_what_is_not_known_is_named(tiny: Tiny) -> None:
     nothing = tiny.revetl("state", "show")
     assert (nothing.exit_code, nothing.stdout) == (0, "")

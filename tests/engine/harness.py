@@ -85,7 +85,7 @@ def session() -> DbtSession:
     return opened
 
 
-def _registered(opened: DbtSession) -> None:
+def registered(opened: DbtSession) -> None:
     """Make it the process's session again: dbt's macros ask for the adapter by type, and commands that were tested
     before in this process have registered theirs."""
     from dbt.adapters.factory import FACTORY
@@ -98,7 +98,7 @@ class Warehouse:
 
     def __init__(self, own: DbtSession | None = None) -> None:
         self.session = own or session()
-        _registered(self.session)
+        registered(self.session)
         self.schema = f"{_schema_prefix}_{next(_numbers)}"
         self.notices: list[str] = []
         self.store = self.new_store()
