@@ -3,15 +3,15 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-# Other warehouses for the tests, where the machine has what they need: BigQuery's emulator Python 3.11, Spark Java.
-WAREHOUSES := postgres $(shell $(PYTHON) -c 'import sys; print("bigquery" * (sys.version_info >= (3, 11)))') $(if $(shell command -v java),spark)
+# Other warehouses for the tests, and adapters whose SQL is rendered; BigQuery's emulator needs Python 3.11, Spark Java.
+WAREHOUSES := postgres adapters $(shell $(PYTHON) -c 'import sys; print("bigquery" * (sys.version_info >= (3, 11)))') $(if $(shell command -v java),spark)
 OTHER_DBTS := 1.8 1.9 1.10 1.12
 DUCKDB_FOR_V2 := @duckdb/node-bindings-linux-x64@1.5.6-r.1
 # What goes end to end through dbt; `make test` runs it on the dbt that is developed on.
 END_TO_END := tests/project tests/cli tests/e2e tests/engine/test_end_to_end.py tests/test_example_project.py
 PURELIB := -c 'import sysconfig; print(sysconfig.get_path("purelib"))'
 
-.PHONY: demo test test-matrix chaos lint types bench docs lock clean
+.PHONY: demo test test-matrix chaos lint types bench docs golden lock clean
 
 $(READY): requirements/dev.txt pyproject.toml
 	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 10), "Python 3.10 or newer is needed: make PYTHON=python3.11"'
@@ -24,7 +24,7 @@ $(READY): requirements/dev.txt pyproject.toml
 .venv-%/.ready: requirements/%.txt $(READY)
 	$(BIN)/python -m venv .venv-$*
 	echo "import site; site.addsitedir('$$($(BIN)/python $(PURELIB))')" > $$(.venv-$*/bin/python $(PURELIB))/development.pth
-	.venv-$*/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/$*.txt
+	.venv-$*/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/$*.txt
 	touch $@
 
 demo: $(READY)  ## The main job on the example project: build, plan, sync, change, sync again
@@ -71,8 +71,11 @@ bench: $(READY) $(if $(filter postgres,$(ADAPTER)),.venv-postgres/.ready)  ## Wh
 docs: $(READY)  ## Write the generated pages of docs/ anew
 	$(BIN)/python -m docs.generate
 
+golden: .venv-adapters/.ready  ## Write the SQL of the adapters that are rendered but not run anew
+	.venv-adapters/bin/python tests/adapters/render.py tests/adapters/golden
+
 lock:  ## Pin requirements/*.in; needs uv
-	for name in dev:3.10 postgres:3.10 bigquery:3.11 spark:3.10 $(OTHER_DBTS:%=dbt-%:3.10) dbt-2:3.10; do \
+	for name in dev:3.10 postgres:3.10 adapters:3.10 bigquery:3.11 spark:3.10 $(OTHER_DBTS:%=dbt-%:3.10) dbt-2:3.10; do \
 		uv pip compile --universal --python-version $${name#*:} --generate-hashes --no-header --no-strip-extras --quiet requirements/$${name%:*}.in --output-file requirements/$${name%:*}.txt; \
 	done
 

@@ -1,0 +1,1 @@
+insert into `analytics`.`revetl`.`results__people` (seq, status, id, code, message) select cast(r[0] as bigint), r[1], r[2], r[3], r[4] from (select explode(from_json(decode(unbase64('W1siMSIsICJyZWplY3RlZCIsIG51bGwsICJiYWQiLCAiSXQncyB3cm9uZyJdXQ=='), 'utf-8'), 'array<array<string>>')) as r) as results;
