@@ -41,8 +41,7 @@ def run_dbt(arguments: Sequence[str], executable: str | None, run_results: Path)
     sys.stdout.flush()
     sys.stderr.flush()
     try:
-        # In a session of its own it gets each signal once, from here.
-        process = subprocess.Popen([*command, *arguments], start_new_session=True)  # noqa: S603 - no shell
+        code, stopped = _run([*command, *arguments])
     except OSError as error:
         raise InputError.single(
             "dbt-missing",
@@ -50,20 +49,27 @@ def run_dbt(arguments: Sequence[str], executable: str | None, run_results: Path)
             field="--dbt-executable",
             expected="dbt's program",
         ) from None
-    code, stopped = _wait(process)
     results = RunResults.read(run_results) if _written(run_results) != before else None
     return Ended(code, stopped, results)
 
 
-def _wait(process: subprocess.Popen[bytes]) -> tuple[int, bool]:
+def _run(command: Sequence[str]) -> tuple[int, bool]:
+    """The exit code, and whether a signal came; handlers stand before the process does, so that none is missed."""
     got: list[int] = []
+    running: list[subprocess.Popen[bytes]] = []
 
     def pass_on(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - the signature of a handler
         got.append(number)
-        process.send_signal(number)
+        for process in running:
+            process.send_signal(number)
 
     former = {number: signal.signal(number, pass_on) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
+        # In a session of its own it gets each signal once, from here.
+        process = subprocess.Popen(command, start_new_session=True)  # noqa: S603 - no shell
+        running.append(process)
+        for number in tuple(got):
+            process.send_signal(number)
         code = process.wait()
     finally:
         for number, handler in former.items():
