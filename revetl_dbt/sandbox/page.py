@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -180,6 +181,14 @@ def avatar(name: str, size: str = "") -> Markup:
     initials = (words[0][0] + (words[-1][0] if len(words) > 1 else "")).upper()
     hue = _HUES[zlib.crc32(name.encode()) % len(_HUES)]
     return element("span", initials, class_=f"avatar {size}".strip(), style=f"--hue:{hue}", aria_hidden="true")
+
+
+def heading(name: str) -> Markup:
+    """Whom or what a page is about. An e-mail address that is too long for its line breaks before its signs."""
+    if "@" not in name or " " in name:
+        return element("h1", name)
+    first, *others = re.split(r"(?=[@._+-])", name)
+    return element("h1", first, [(element("wbr"), part) for part in others])
 
 
 def search_form(query: str, what: str) -> Markup:

@@ -26,7 +26,7 @@ TYPES: Mapping[ColumnType, str] = {
     ColumnType.TIMESTAMP: "datetime",
     ColumnType.TIMESTAMPTZ: "datetime",
 }
-MATCH = {"leads": "email", "companies": "externalCompanyId", "customObjects/plan_c": "ref"}
+MATCH = {"leads": "email", "companies": "externalCompanyId", "namedAccounts": "name", "customObjects/plan_c": "ref"}
 IMPORTED = ("leads", "customObjects/plan_c")
 
 
@@ -99,5 +99,5 @@ def setup(tmp_path: Path) -> Path:
     fields = [{"name": f"x_{n}", "dataType": TYPES.get(column, "string")} for n, (column, _) in VALUES.items()]
     plan = {"apiName": "plan_c", "dedupeFields": ["ref"], "fields": [{"name": "ref", "dataType": "string"}, *fields]}
     path = tmp_path / "marketo.yml"
-    path.write_text(json.dumps({"fields": {"leads": fields, "companies": fields}, "customObjects": [plan]}))
+    path.write_text(json.dumps({"fields": {"leads": fields, "companies": fields, "namedAccounts": fields}, "customObjects": [plan]}))
     return path

@@ -13,7 +13,7 @@ import requests
 from revetl_dbt.sandbox import Sandbox
 from revetl_dbt.sandbox.hubspot import HubSpot
 from revetl_dbt.sandbox.markup import Markup, element
-from revetl_dbt.sandbox.page import avatar
+from revetl_dbt.sandbox.page import avatar, heading
 
 from .conftest import Clock, Hub, upsert_input
 
@@ -96,6 +96,18 @@ def test_what_belongs_to_a_contact(hub: Hub) -> None:
     assert f"/pages/hubspot/companies/{acme}" in [attributes.get("href") for _, attributes in reader.tags]
     company = text(read(f"{hub.sandbox.base_url}/pages/hubspot/companies/{acme}"))
     assert "Contacts Contact A Ada Contact with Primary Company" in company
+
+
+@pytest.mark.parametrize(
+    ("name", "markup"),
+    [
+        ("Ada <Lovelace>", "<h1>Ada &lt;Lovelace&gt;</h1>"),
+        ("a.b-c@x.test", "<h1>a<wbr>.b<wbr>-c<wbr>@x<wbr>.test</h1>"),
+        ("<b>@x", "<h1>&lt;b&gt;<wbr>@x</h1>"),
+    ],
+)
+def test_a_long_address_breaks_at_its_signs(name: str, markup: str) -> None:
+    assert heading(name) == markup
 
 
 def test_a_contact_card(hub: Hub, clock: Clock) -> None:

@@ -175,7 +175,7 @@ def _person(kind: ObjectType, record: Record, known: Mapping[str, Property]) -> 
     return element(
         "div",
         parts.avatar(name, "big"),
-        element("h1", name),
+        parts.heading(name),
         element("p", role) if role else None,
         element("p", values["email"]) if values.get("email") else None,
         element("span", _label(known["lifecyclestage"], stage), class_="chip stage") if stage else None,

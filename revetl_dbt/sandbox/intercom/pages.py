@@ -155,7 +155,7 @@ def _person(record: Record) -> Markup:
     return element(
         "div",
         parts.avatar(title(record), "big"),
-        element("h1", title(record)),
+        parts.heading(title(record)),
         element("p", values["email"]) if values.get("email") else None,
         element("span", str(values["role"]).capitalize(), class_="chip stage") if values.get("role") else None,
         element("span", str(values["plan"]), class_="chip stage") if values.get("plan") else None,

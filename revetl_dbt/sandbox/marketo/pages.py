@@ -150,7 +150,7 @@ def _head(name: str, key: str, record: Record) -> Markup:
     return element(
         "div",
         parts.avatar(name, "big"),
-        element("h1", name),
+        parts.heading(name),
         element("p", role) if role and key == "leads" else None,
         element("p", f"ID {record.id}"),
         element("span", f"deleted {parts.moment(record.archived)}", class_="chip gone") if record.archived else None,

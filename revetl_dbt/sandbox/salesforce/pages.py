@@ -146,7 +146,7 @@ def _highlights(kind: ObjectType, record: Record) -> Markup:
         "div",
         parts.avatar(name, "big"),
         element("p", kind.label, class_="quiet"),
-        element("h1", name),
+        parts.heading(name),
         element("p", role) if role else None,
         element("p", values["Email"]) if values.get("Email") else None,
         element("span", f"deleted {parts.moment(record.archived)}", class_="chip gone") if record.archived else None,

@@ -180,7 +180,7 @@ def _head(kind: Kind, record: Record) -> Markup:
     return element(
         "div",
         parts.avatar(name, "big"),
-        element("h1", name),
+        parts.heading(name),
         element("p", values["email"]) if values.get("email") else None,
         element("p", money) if money and money != name else None,
         element("span", state[0], class_=f"chip {state[1]}") if state else None,

@@ -164,7 +164,7 @@ class _Profile:
         return element(
             "div",
             parts.avatar(name, "big"),
-            element("h1", name),
+            parts.heading(name),
             element("p", at) if at else None,
             element("p", display("tags", record.properties["tags"])) if record.properties.get("tags") else None,
             element("span", f"deleted {parts.moment(record.archived)}", class_="chip gone")
