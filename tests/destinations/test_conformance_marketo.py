@@ -99,5 +99,6 @@ def setup(tmp_path: Path) -> Path:
     fields = [{"name": f"x_{n}", "dataType": TYPES.get(column, "string")} for n, (column, _) in VALUES.items()]
     plan = {"apiName": "plan_c", "dedupeFields": ["ref"], "fields": [{"name": "ref", "dataType": "string"}, *fields]}
     path = tmp_path / "marketo.yml"
-    path.write_text(json.dumps({"fields": {"leads": fields, "companies": fields, "namedAccounts": fields}, "customObjects": [plan]}))
+    standard = dict.fromkeys(("leads", "companies", "namedAccounts"), fields)
+    path.write_text(json.dumps({"fields": standard, "customObjects": [plan]}))
     return path
