@@ -27,6 +27,7 @@ def outputs() -> dict[Path, str]:
         reference / "errors.md": pages.errors,
         reference / "tables.md": pages.state_tables,
         reference / "artifacts.md": pages.artifacts,
+        ROOT / "models" / "revetl_sources.yml": pages.sources,
         **{reference / "destinations" / f"{kind}.md": partial(pages.destination, kind) for kind in pages.LIVE},
         **{path: partial(_with_overview, path, docs) for path, docs in _WITH_OVERVIEW.items()},
     }

@@ -5,6 +5,11 @@
 
 {% macro revetl_json_record(s, names) %}{{ return(adapter.dispatch('revetl_json_record', 'revetl_dbt')(s, names)) }}{% endmacro %}
 
+{# Python writes the records elsewhere; dbt does not parse a dispatch without a default. #}
+{% macro default__revetl_json_record(s, names) %}
+  {{ exceptions.raise_compiler_error('revetl_json_record is not written for ' ~ target.type) }}
+{% endmacro %}
+
 {% macro duckdb__revetl_json_record(s, names) %}
   {%- set parts, finite = [], [] -%}
   {%- for field in s.fields -%}

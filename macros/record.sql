@@ -22,7 +22,11 @@
       ('run_id', text), ('sync', text), ('account', text), ('seq', big), ('row_key', text), ('action', text), ('field', text),
       ('old_value', text), ('new_value', text), ('destination_id', text), ('recorded_at', time)],
     'revetl_leases': [('sync', text), ('account', text), ('run_id', text), ('holder', text), ('acquired_at', time), ('expires_at', time)],
-    'revetl_format': [('state_format', big), ('revetl_version', text), ('written_at', time)]
+    'revetl_format': [('state_format', big), ('revetl_version', text), ('written_at', time)],
+    'revetl_queue': [
+      ('invocation_id', text), ('unique_id', text), ('relation', text), ('status', text), ('tested', text), ('command', text), ('target', text),
+      ('package_version', text), ('started_at', time), ('queued_at', time), ('state', text), ('worker', text), ('leased_until', time),
+      ('attempts', big), ('run_id', text), ('message', text), ('finished_at', time)]
   }) }}
 {% endmacro %}
 
@@ -30,11 +34,22 @@
 {% macro revetl_create_shared(schema, tables) %}
   {%- set statements = ['create schema if not exists ' ~ schema] -%}
   {%- for name, columns in revetl_dbt.revetl_shared_tables().items() -%}
-    {%- set definitions = [] -%}
-    {%- for column, type in columns %}{% do definitions.append(column ~ ' ' ~ type) %}{% endfor -%}
-    {%- do statements.extend(revetl_dbt.revetl_create_kept(tables[name], definitions, revetl_dbt.revetl_shared_keys()[name])) -%}
+    {%- if name == 'revetl_queue' -%}
+      {#- written by dbt's hook as well, which makes it the same way -#}
+      {%- do statements.append(revetl_dbt.revetl_create_table(tables[name], columns)) -%}
+    {%- else -%}
+      {%- set definitions = [] -%}
+      {%- for column, type in columns %}{% do definitions.append(column ~ ' ' ~ type) %}{% endfor -%}
+      {%- do statements.extend(revetl_dbt.revetl_create_kept(tables[name], definitions, revetl_dbt.revetl_shared_keys()[name])) -%}
+    {%- endif -%}
   {%- endfor -%}
   {{ return(statements + revetl_dbt.revetl_shared_constraints(tables)) }}
+{% endmacro %}
+
+{% macro revetl_create_table(relation, columns) %}
+  {%- set definitions = [] -%}
+  {%- for column, type in columns %}{% do definitions.append(column ~ ' ' ~ type) %}{% endfor -%}
+  {{ return('create table if not exists ' ~ relation ~ ' (' ~ definitions | join(', ') ~ ')') }}
 {% endmacro %}
 
 {# Engines that let two transactions insert the same lease need to be told that there is one. #}

@@ -21,6 +21,7 @@ COMMANDS = {
     "plan": "Show what a run would send",
     "run": "Send what changed",
     "build": "Run `dbt build`, then the syncs of what it built",
+    "watch": "Send what dbt builds elsewhere, as it is built",
     "retry": "Send again what did not come through the last time",
     "history": "Show what runs did, and what happened to a row",
     "show": "Show a row: what was sent, its record in the tool, what a run would do",

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import click
@@ -71,29 +72,80 @@ class Sending:
 
 
 @click.command(cls=Command)
+@click.option(
+    "--queued", is_flag=True, help="Send what dbt's hook has put into the queue, and nothing else: see `revetl watch`"
+)
 @sending_options
 @selection_options
 @run_options
 @project_options
 @log_options
 @pass_options
-def command(options: Options, release: tuple[str, ...], retry_attempts: int, dry_run: bool, show_values: bool) -> int:
+def command(
+    options: Options, queued: bool, release: tuple[str, ...], retry_attempts: int, dry_run: bool, show_values: bool
+) -> int:
     """Send what changed.
 
     Compares each model with what its destination last accepted, and sends the difference.
     Exit code 1 when something failed, was refused or is held by a guard; 2 when the input is wrong.
     """
+    how = Sending("run", release, retry_attempts, show_values)
+    if queued:
+        return _queued(options, how, dry_run=dry_run)
     if dry_run:
         from revetl_dbt.cli.plan import execute
 
         return execute(options, show_values=show_values)
     from revetl_dbt.cli.work import Work
 
-    return send(Work.begin(options), Sending("run", release, retry_attempts, show_values))
+    return send(Work.begin(options), how)
+
+
+def _queued(options: Options, how: Sending, *, dry_run: bool) -> int:
+    from revetl_dbt.cli.worker import Worker
+
+    if options.selects_nodes or options.syncs or options.destinations:
+        raise click.UsageError("--queued sends what the queue holds: it goes without --select, --sync and the like")
+    with Worker.open(options, how) as worker:
+        if not dry_run:
+            return worker.work_off()
+        names = worker.upcoming()
+    if not names:
+        return 0
+    from revetl_dbt.cli.plan import execute
+
+    return execute(replace(options, syncs=names, gate=False), show_values=how.show_values)
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What came of sending."""
+
+    results: list[SyncResult]
+    run_id: str
+    stopped: bool
+
+    @property
+    def exit_code(self) -> int:
+        """dbt's: 1 when something failed, was refused, or was left undone."""
+        failed = any(result.status in ("error", "partial") for result in self.results)
+        return FAILED if failed or self.stopped else 0
 
 
 def send(work: Work, how: Sending, choose: Callable[[Store], Sequence[Sync]] | None = None) -> int:
     """Run the syncs of `work`, or those of them that `choose` picks, and tell how it went; returns the exit code."""
+    work.named(how.release, "--release")
+    if not work.loaded.syncs:
+        _write(work, how, [], {}, 0.0, work.log.invocation_id)
+        return 0
+    with stopping(lambda: work.log.notice(STOPPING)) as stop, work.store() as store:
+        store.prepare()
+        syncs = work.loaded.syncs if choose is None else choose(store)
+        return send_syncs(work, how, store, syncs, stop).exit_code
+
+
+def send_syncs(work: Work, how: Sending, store: Store, syncs: Sequence[Sync], stop: threading.Event) -> Sent:
+    """Run syncs of `work` through an open warehouse, and tell how it went."""
     from revetl_dbt.engine.patience import RetryPolicy
     from revetl_dbt.engine.result import RunOptions
     from revetl_dbt.engine.run import Run
@@ -102,16 +154,12 @@ def send(work: Work, how: Sending, choose: Callable[[Store], Sequence[Sync]] | N
     from revetl_dbt.report.notify import deliver
 
     lineage = openlineage.wanted()
-    release = work.named(how.release, "--release")
-    if not work.loaded.syncs:
-        _write(work, how, [], {}, 0.0, work.log.invocation_id)
-        return 0
     artifacts.prepare_folder(work.folder)  # the journal needs it before the first request leaves
     started = time.monotonic()
     settings = RunOptions(
         full_refresh=work.options.full_refresh,
         fail_fast=work.options.fail_fast,
-        release=release,
+        release=work.named(how.release, "--release"),
         retry=RetryPolicy(attempts=how.retry_attempts),
         journal_dir=work.folder / "journal",
         dbt_invocation_id=work.dbt_invocation_id,
@@ -121,10 +169,7 @@ def send(work: Work, how: Sending, choose: Callable[[Store], Sequence[Sync]] | N
         redact=work.redact(),
     )
     with ExitStack() as stack:
-        stop = stack.enter_context(stopping(lambda: work.log.notice(STOPPING)))
-        store = stack.enter_context(work.store())
         links = stack.enter_context(work.links(store, stop))
-        syncs = work.loaded.syncs if choose is None else choose(store)
         bars = stack.enter_context(_bars(work))
         redact = work.redact(show_values=how.show_values)
         reporter = ConsoleReporter(work.log, redact, len(syncs), bars, show_values=how.show_values)
@@ -132,6 +177,7 @@ def send(work: Work, how: Sending, choose: Callable[[Store], Sequence[Sync]] | N
         results = run.execute(syncs, work.skip)
         tidings = list(work.tidings(store, results, run.run_id))
         namespace = store.session.namespace
+    store.release()
     seconds = time.monotonic() - started
     reporter.summarise(results, seconds, store.tables["revetl_outcomes"], run.run_id)
     _write(work, how, results, reporter.timing, seconds, run.run_id)
@@ -142,8 +188,7 @@ def send(work: Work, how: Sending, choose: Callable[[Store], Sequence[Sync]] | N
         lost = openlineage.emit(results, reporter.timing, project, namespace, run.run_id, work.redact())
         if lost:
             work.log.notice(f"OpenLineage events could not be delivered: {lost}")
-    failed = any(result.status in ("error", "partial") for result in results)
-    return FAILED if failed or stop.is_set() else 0
+    return Sent(results, run.run_id, stop.is_set())
 
 
 def _bars(work: Work) -> AbstractContextManager[Bars | None]:

@@ -37,6 +37,7 @@ class Work:
     loaded: Loaded
     log: Log
     skip: dict[str, str] = field(default_factory=dict)
+    invocation_id: str | None = None
 
     @classmethod
     def begin(cls, options: Options, nodes: Collection[str] | None = None, *, quietly: bool = False) -> Work:
@@ -55,6 +56,13 @@ class Work:
         remember(_secrets(loaded))
         return cls(loaded, log, _skipped(loaded))
 
+    def fresh(self, options: Options) -> Work:
+        """The same work on the project as its files are now; tells warnings, no header."""
+        loaded = load(options)
+        self.log.warnings(loaded.warnings)
+        remember(_secrets(loaded))
+        return Work(loaded, self.log, _skipped(loaded))
+
     @property
     def options(self) -> Options:
         """What the user asked for."""
@@ -68,6 +76,8 @@ class Work:
     @property
     def dbt_invocation_id(self) -> str | None:
         """The dbt invocation whose results are being sent, as far as it is known."""
+        if self.invocation_id is not None:
+            return self.invocation_id
         results = self.loaded.project.run_results()
         return results.invocation_id if results else self.loaded.project.manifest.invocation_id
 
@@ -157,6 +167,7 @@ def _warehouse(project: Project, profile: Profile, log: Log) -> Iterator[Store]:
     folder, profiles, variables = project.folder, profile.path.parent, dict(options.vars)
     session = DbtSession(DbtOptions(folder, profiles, profile.name, profile.target, variables, options.threads))
     try:
+        log.warnings(_other_version(session.package_version))
         problem = check_connection(project.manifest, session.adapter_type, session.database, session.schema)
         if problem is not None and not problem.warning:
             raise InputError([problem])
@@ -164,6 +175,18 @@ def _warehouse(project: Project, profile: Profile, log: Log) -> Iterator[Store]:
         yield Store(session, notice=log.notice)
     finally:
         session.close()
+
+
+def _other_version(package: str | None) -> Iterator[Diagnostic]:
+    """A warning when the dbt package in the project is of another version than we are."""
+    if package not in (None, __version__):
+        yield Diagnostic(
+            "package-version",
+            f"The dbt package revetl_dbt of the project is version {package}, `revetl` is {__version__}",
+            expected="one version: the package writes the queue that `revetl` reads",
+            hint="Change the version in packages.yml and run `dbt deps`, or upgrade `revetl`",
+            warning=True,
+        )
 
 
 def _secrets(loaded: Loaded) -> list[str]:

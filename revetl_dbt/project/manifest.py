@@ -45,6 +45,7 @@ class DataTest:
     kind: str | None  # unique, not_null, ...; None for a singular test
     columns: tuple[str, ...]
     severity: str  # error or warn
+    sync: str | None = None  # of our own tests: the sync that they are about
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,11 +317,12 @@ def _test(unique_id: str, raw: Mapping[str, Any]) -> DataTest:
     metadata = _mapping(raw.get("test_metadata"))
     kwargs = _mapping(metadata.get("kwargs"))
     arguments = {**_mapping(kwargs.get("arguments")), **kwargs}
-    columns = _strings(arguments.get("combination_of_columns")) or _strings(
+    columns = _strings(arguments.get("combination_of_columns") or arguments.get("columns")) or _strings(
         raw.get("column_name") or arguments.get("column_name")
     )
     severity = str(_mapping(raw.get("config")).get("severity") or "error").lower()
-    return DataTest(unique_id, str(raw.get("name") or unique_id), metadata.get("name"), tuple(columns), severity)
+    name, kind = str(raw.get("name") or unique_id), metadata.get("name")
+    return DataTest(unique_id, name, kind, tuple(columns), severity, arguments.get("sync"))
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
@@ -173,13 +173,14 @@ def _check_name(name: str) -> Iterator[Problem]:
 
 
 def _check_key_tests(name: str, spec: SyncSpec, node: Node, manifest: Manifest) -> Iterator[Problem]:
-    key = {column.casefold() for column in spec.key}
+    key = _folded(spec.key)
     tests = manifest.tests(node.unique_id)
     constraints = {column.name.casefold(): set(column.constraints) for column in node.columns.values()}
     primary = any("primary_key" in constraints.get(column, ()) for column in key)
+    if any(test.kind == "revetl_key" and (test.sync == name or _folded(test.columns) == key) for test in tests):
+        return  # the dbt package's test is both
     unique = primary or any(
-        test.kind in ("unique", "unique_combination_of_columns") and {item.casefold() for item in test.columns} == key
-        for test in tests
+        test.kind in ("unique", "unique_combination_of_columns") and _folded(test.columns) == key for test in tests
     )
     filled = {column for test in tests if test.kind == "not_null" for column in map(str.casefold, test.columns)}
     filled |= {column for column, kinds in constraints.items() if kinds & {"not_null", "primary_key"}}
@@ -195,6 +196,10 @@ def _check_key_tests(name: str, spec: SyncSpec, node: Node, manifest: Manifest) 
             "Rows whose key is null or not unique cannot be sent; a test finds them before",
             warning=True,
         )
+
+
+def _folded(columns: Iterable[str]) -> set[str]:
+    return {column.casefold() for column in columns}
 
 
 def _pii_columns(node: Node, pii_tags: Collection[str]) -> list[str]:

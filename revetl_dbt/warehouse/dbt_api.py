@@ -37,11 +37,13 @@ class DbtOptions:
 
 
 class Booted(NamedTuple):
-    """dbt's adapter and configuration, and the errors that it raises."""
+    """dbt's adapter and configuration, the errors that it raises, and the version of our dbt package where the project
+    has installed it."""
 
     adapter: Any
     config: Any
     errors: tuple[type[Exception], ...]
+    package_version: str | None = None
 
 
 def _data_type(column: Any) -> str:
@@ -56,7 +58,8 @@ class DbtSession:
     def __init__(self, options: DbtOptions | Booted) -> None:
         """Raises InputError when dbt cannot read the project or profile, WarehouseError when the adapter is not
         usable."""
-        self._adapter, self._config, self._error = _boot(options) if isinstance(options, DbtOptions) else options
+        booted = _boot(options) if isinstance(options, DbtOptions) else options
+        self._adapter, self._config, self._error, self.package_version = booted
         self.opened = False
         self.bytes_processed = 0  # by all queries so far, where the engine tells (BigQuery)
         self._counting = threading.Lock()
@@ -64,7 +67,7 @@ class DbtSession:
     def for_duckdb(self) -> Booted:
         """What renders our macros for DuckDB beside this session. Raises InputError when dbt-duckdb is missing."""
         if self.adapter_type == "duckdb":
-            return Booted(self._adapter, self._config, self._error)
+            return Booted(self._adapter, self._config, self._error, self.package_version)
         return _boot_beside(self._config)
 
     @property
@@ -354,7 +357,7 @@ def _boot(options: DbtOptions) -> Booted:
         project = load_project(flags.PROJECT_DIR, flags.VERSION_CHECK, profile, flags.VARS)
         config = RuntimeConfig.from_parts(project, profile, flags)
         reset_adapters()
-        adapter = _registered(config)
+        adapter, installed = _registered(config)
     except UninstalledPackagesFoundError as error:
         raise InputError.single(
             "packages-missing",
@@ -366,7 +369,7 @@ def _boot(options: DbtOptions) -> Booted:
         raise InputError.single(
             "dbt-config", f"dbt cannot read the project: {str(error).strip()}", path=options.project_dir
         ) from error
-    return Booted(adapter, config, (DbtBaseException,))
+    return Booted(adapter, config, (DbtBaseException,), installed)
 
 
 def _boot_beside(config: Any) -> Booted:
@@ -380,7 +383,8 @@ def _boot_beside(config: Any) -> Booted:
     try:
         profile = Profile.from_raw_profile_info(raw, config.profile_name, ProfileRenderer(config.cli_vars))
         beside = RuntimeConfig.from_parts(config, profile, config.args)
-        return Booted(_registered(beside), beside, (DbtBaseException,))
+        adapter, installed = _registered(beside)
+        return Booted(adapter, beside, (DbtBaseException,), installed)
     except DbtBaseException as error:
         raise InputError.single(
             "adapter-missing",
@@ -389,8 +393,9 @@ def _boot_beside(config: Any) -> Booted:
         ) from error
 
 
-def _registered(config: Any) -> Any:
-    """The configuration's adapter, with our macros loaded beside the project's."""
+def _registered(config: Any) -> tuple[Any, str | None]:
+    """The configuration's adapter, with our macros loaded beside the project's, and the version of our dbt package where
+    the project has installed that: our own macros are used all the same."""
     from dbt.adapters.factory import get_adapter, register_adapter
     from dbt.context.providers import generate_runtime_macro_context
     from dbt.mp_context import get_mp_context
@@ -399,8 +404,9 @@ def _registered(config: Any) -> Any:
     register_adapter(config, get_mp_context())
     adapter = get_adapter(config)
     dependencies = dict(config.load_dependencies())
+    installed = dependencies.get(PACKAGE)
     dependencies[PACKAGE] = config.new_project(str(macro_project()))
     config.dependencies = dependencies
     adapter.set_macro_resolver(ManifestLoader.load_macros(config, adapter.connections.set_query_header))
     adapter.set_macro_context_generator(generate_runtime_macro_context)
-    return adapter
+    return adapter, None if installed is None else str(installed.version)

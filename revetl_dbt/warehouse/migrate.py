@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 FORMAT = 3
 _OWN = "revetl_format"
+_QUEUE = "revetl_queue"
 
 
 class _LaterFormatError(WarehouseError):
@@ -52,7 +53,9 @@ def _bring_up(store: Store) -> None:
     tables = store.session.tables(store.schema)
     _finish_logs(store, tables)
     present = tables & store.tables.keys()
-    found = _format(store, present) if present else FORMAT
+    # The queue may be there alone: dbt's hook writes it before `revetl` has ever run.
+    present_own = present - {_QUEUE}
+    found = _format(store, present_own) if present_own else FORMAT
     if found > FORMAT:
         raise _LaterFormatError(
             f"The state tables in schema `{store.schema}` are of format {found}, which a later version of revetl wrote;"
@@ -62,7 +65,7 @@ def _bring_up(store: Store) -> None:
     if present != store.tables.keys():
         _create(store)
     lost = {name for name in store.tables if name not in present and name in _TABLES[found]}
-    if present and lost:
+    if present_own and lost:
         told = f"State tables that were missing in schema `{store.schema}` have been made anew, empty"
         store.notice(f"{told}: {listed(sorted(lost))}")
     if found < FORMAT:

@@ -22,6 +22,7 @@ T = TypeVar("T")
 
 LEASE_SECONDS = 120
 LEASE_PAUSES = (0.05, 0.1, 0.2)
+QUEUE = "revetl_queue"
 SHARED_TABLES = (
     "revetl_syncs",
     "revetl_accounts",
@@ -30,6 +31,7 @@ SHARED_TABLES = (
     "revetl_changes",
     "revetl_leases",
     "revetl_format",
+    QUEUE,
 )
 MEMORY_MB = 48  # what DuckDB is given to begin with; more where a statement does not get by with it
 LOCK_WAIT_SECONDS = 30.0
@@ -297,13 +299,13 @@ class Store:
     def _ask_for_lease(self, sync: str, account: str, run_id: str) -> list[tuple[Any, ...]]:
         """Insert a lease where there seems to be none; (run, holder, since, until) of each that there is now."""
         where, table = self._of(sync, account), self.tables["revetl_leases"]
-        for held, holder in self.session.fetch(f"select run_id, holder from {table} where {where}"):
-            if _is_dead(str(holder)):
+        for held, held_by in self.session.fetch(f"select run_id, holder from {table} where {where}"):
+            if is_dead(str(held_by)):
                 self.session.run(self._lease("revetl_drop_lease", sync, account, held))
         found = f"select run_id, holder, acquired_at, expires_at from {table} where {where} order by acquired_at"
         try:
             self.session.run(
-                self._lease("revetl_take_lease", sync, account, run_id, holder=_holder(), seconds=LEASE_SECONDS)
+                self._lease("revetl_take_lease", sync, account, run_id, holder=holder(), seconds=LEASE_SECONDS)
             )
         except WarehouseError:
             # Two runs inserted at once and the engine let one through: who it was stands in the table.
@@ -379,11 +381,12 @@ def _memory_of_machine() -> float:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**20
 
 
-def _holder() -> str:
+def holder() -> str:
+    """This process, as leases name it."""
     return f"{socket.gethostname()} pid {os.getpid()}"
 
 
-def _is_dead(holder: str) -> bool:
+def is_dead(holder: str) -> bool:
     """True when the holder was a process of this machine that runs no more."""
     host, _, pid = holder.rpartition(" pid ")
     if host != socket.gethostname() or not pid.isdigit():

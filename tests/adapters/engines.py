@@ -30,6 +30,7 @@ SUITE = (
     "local",
     "options",
     "read_back",
+    "queue",
     "rejected",
     "state",
     "two_commands",
