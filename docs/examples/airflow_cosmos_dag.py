@@ -1,0 +1,22 @@
+"""Airflow with Cosmos: each model is a task, and each writes what it built into the queue by the package's hook."""
+
+import pendulum
+from airflow.decorators import dag
+from airflow.operators.bash import BashOperator
+from cosmos import DbtTaskGroup, ProfileConfig, ProjectConfig
+
+PROJECT = "/srv/analytics"
+
+
+@dag(schedule="@hourly", start_date=pendulum.datetime(2026, 1, 1, tz="UTC"), catchup=False, max_active_runs=1)
+def analytics():
+    models = DbtTaskGroup(
+        group_id="models",
+        project_config=ProjectConfig(PROJECT),
+        profile_config=ProfileConfig("analytics", "prod", profiles_yml_filepath=f"{PROJECT}/profiles.yml"),
+    )
+    send = "dbt parse --target prod && revetl run --queued --target prod"
+    models >> BashOperator(task_id="send", cwd=PROJECT, bash_command=send, trigger_rule="all_done")
+
+
+analytics()

@@ -1,0 +1,17 @@
+"""Airflow: dbt builds, then revetl sends. Both are commands of one environment on the worker."""
+
+import pendulum
+from airflow.decorators import dag
+from airflow.operators.bash import BashOperator
+
+PROJECT = "/srv/analytics"
+
+
+@dag(schedule="@hourly", start_date=pendulum.datetime(2026, 1, 1, tz="UTC"), catchup=False, max_active_runs=1)
+def analytics():
+    build = BashOperator(task_id="build", cwd=PROJECT, bash_command="dbt build --target prod")
+    send = BashOperator(task_id="send", cwd=PROJECT, bash_command="revetl run --target prod", trigger_rule="all_done")
+    build >> send
+
+
+analytics()
