@@ -119,6 +119,9 @@ from model, ledger
 {# A row's hash. Hashed once more, because the engines put the columns' hashes together in ways that a sum over rows would undo: two values that change places. #}
 {% macro revetl_row_hash(names) %}{{ return(adapter.dispatch('revetl_row_hash', 'revetl_dbt')(names)) }}{% endmacro %}
 
+{# Other engines compare by a join; dbt does not parse a dispatch without a default. #}
+{% macro default__revetl_row_hash(names) %}{{ exceptions.raise_compiler_error('revetl_row_hash is not written for ' ~ target.type) }}{% endmacro %}
+
 {% macro duckdb__revetl_row_hash(names) %}{{ return('hash(hash(' ~ names ~ '))') }}{% endmacro %}
 
 {% macro postgres__revetl_row_hash(names) %}{{ return('hashint8extended(hash_record_extended(row(' ~ names ~ '), 0), 1)') }}{% endmacro %}
@@ -194,6 +197,8 @@ select {{ revetl_dbt.revetl_numbered(s) }}changes.* from changes
 
 {# A table of this transaction alone. #}
 {% macro revetl_temporary(name, query) %}{{ return(adapter.dispatch('revetl_temporary', 'revetl_dbt')(name, query)) }}{% endmacro %}
+
+{% macro default__revetl_temporary(name, query) %}{{ exceptions.raise_compiler_error('revetl_temporary is not written for ' ~ target.type) }}{% endmacro %}
 
 {% macro duckdb__revetl_temporary(name, query) %}{{ return(['create or replace temporary table ' ~ name ~ ' as ' ~ query]) }}{% endmacro %}
 
