@@ -26,7 +26,7 @@ def put(warehouse: Warehouse, *ids: str, target: str = "dev", invocation: str = 
         row = {"unique_id": unique_id, "status": "success", "tested": MODEL if unique_id == TEST else None}
         row |= {"invocation_id": invocation, "command": "build", "target": target, "state": "waiting", "attempts": 0}
         row |= {"started_at": "2026-11-28 10:00:00"}
-        warehouse.run(warehouse.store.insert("revetl_queue", row, "queued_at"))
+        warehouse.run(*warehouse.store.insert("revetl_queue", row, "queued_at"))
 
 
 def states(warehouse: Warehouse, table: str) -> set[tuple[str, str | None, int, str | None]]:
