@@ -75,6 +75,7 @@ class Sending:
 @click.option(
     "--queued", is_flag=True, help="Send what dbt's hook has put into the queue, and nothing else: see `revetl watch`"
 )
+@click.option("--watch", is_flag=True, help="With --queued: go on until it is interrupted, as `revetl watch` does")
 @sending_options
 @selection_options
 @run_options
@@ -82,7 +83,13 @@ class Sending:
 @log_options
 @pass_options
 def command(
-    options: Options, queued: bool, release: tuple[str, ...], retry_attempts: int, dry_run: bool, show_values: bool
+    options: Options,
+    queued: bool,
+    watch: bool,
+    release: tuple[str, ...],
+    retry_attempts: int,
+    dry_run: bool,
+    show_values: bool,
 ) -> int:
     """Send what changed.
 
@@ -90,8 +97,10 @@ def command(
     Exit code 1 when something failed, was refused or is held by a guard; 2 when the input is wrong.
     """
     how = Sending("run", release, retry_attempts, show_values)
+    if watch and (dry_run or not queued):
+        raise click.UsageError("--watch goes with --queued, and without --dry-run")
     if queued:
-        return _queued(options, how, dry_run=dry_run)
+        return _queued(options, how, dry_run=dry_run, watch=watch)
     if dry_run:
         from revetl_dbt.cli.plan import execute
 
@@ -101,11 +110,15 @@ def command(
     return send(Work.begin(options), how)
 
 
-def _queued(options: Options, how: Sending, *, dry_run: bool) -> int:
+def _queued(options: Options, how: Sending, *, dry_run: bool, watch: bool) -> int:
     from revetl_dbt.cli.worker import Worker
 
     if options.selects_nodes or options.syncs or options.destinations:
         raise click.UsageError("--queued sends what the queue holds: it goes without --select, --sync and the like")
+    if watch:
+        from revetl_dbt.cli import watch as watching
+
+        return watching.watch(options, how, watching.INTERVAL, None)
     with Worker.open(options, how) as worker:
         if not dry_run:
             return worker.work_off()

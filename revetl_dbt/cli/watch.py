@@ -13,6 +13,7 @@ from revetl_dbt.cli.run import Sending
 from revetl_dbt.errors import InputError
 from revetl_dbt.project.options import Options
 
+INTERVAL = 60.0
 SECRET = "REVETL_WEBHOOK_SECRET"  # noqa: S105 - the name of a variable
 
 
@@ -20,7 +21,7 @@ SECRET = "REVETL_WEBHOOK_SECRET"  # noqa: S105 - the name of a variable
 @click.option(
     "--interval",
     type=click.FloatRange(min=0.05),
-    default=60.0,
+    default=INTERVAL,
     show_default=True,
     metavar="SECONDS",
     help="Pause between two looks into the queue",
@@ -53,6 +54,14 @@ def command(
     under the same gate as `revetl run`. Works until it is interrupted: the first SIGINT or SIGTERM lets the batches in
     flight finish. `revetl run --queued` does the same once.
     """
+    return watch(options, Sending("run", (), retry_attempts, show_values), interval, (host, port) if webhook else None)
+
+
+def watch(options: Options, how: Sending, interval: float, webhook: tuple[str, int] | None) -> int:
+    """Work off the queue every `interval` seconds, and whenever the webhook at that host and port is called.
+
+    Ends when it is interrupted.
+    """
     from revetl_dbt.cli.worker import Worker
 
     wake: queue.SimpleQueue[None] = queue.SimpleQueue()  # a signal handler may fill it, other than set an Event
@@ -61,15 +70,13 @@ def command(
         wake.put(None)
 
     with ExitStack() as stack:
-        worker = stack.enter_context(
-            Worker.open(options, Sending("run", (), retry_attempts, show_values), told=look_now)
-        )
+        worker = stack.enter_context(Worker.open(options, how, told=look_now))
         worker.tell(f"Watching the queue of target '{worker.target}' every {interval:g} s")
         if webhook:
             from revetl_dbt.engine.webhook import Receiver
 
             receiver = Receiver(_secret(), look_now, worker.tell)
-            worker.tell(f"dbt's webhook may call {stack.enter_context(receiver.listening(host, port))}")
+            worker.tell(f"dbt's webhook may call {stack.enter_context(receiver.listening(*webhook))}")
         while not worker.stop.is_set():
             worker.look()
             _pause(wake, interval)

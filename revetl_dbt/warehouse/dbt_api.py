@@ -394,8 +394,8 @@ def _boot_beside(config: Any) -> Booted:
 
 
 def _registered(config: Any) -> tuple[Any, str | None]:
-    """The configuration's adapter, with our macros loaded beside the project's, and the version of our dbt package where
-    the project has installed that: our own macros are used all the same."""
+    """The configuration's adapter, with our macros loaded beside the project's, and the version of our dbt package that
+    the project has installed, if any: our own macros are used all the same."""
     from dbt.adapters.factory import get_adapter, register_adapter
     from dbt.context.providers import generate_runtime_macro_context
     from dbt.mp_context import get_mp_context

@@ -71,6 +71,10 @@ class TestOnce:
             assert tiny.revetl(*QUEUED, "--retry-attempts", "1").exit_code == 1
         assert states(tiny) == {"people": ("failed", True, None)}
 
+    def test_watching_goes_with_the_queue(self, tiny: Tiny) -> None:
+        assert tiny.revetl("run", "--watch").exit_code == 2
+        assert tiny.revetl(*QUEUED, "--watch", "--dry-run").exit_code == 2
+
     def test_entries_of_another_target_are_left_and_named(self, tiny: Tiny) -> None:
         queue(tiny, ("model.tiny.people", "success"), target="default")
         result = tiny.revetl(*QUEUED)
