@@ -13,3 +13,5 @@ create table if not exists `analytics`.`revetl`.`revetl_changes` (run_id string,
 create table if not exists `analytics`.`revetl`.`revetl_leases` (sync string, account string, run_id string, holder string, acquired_at timestamp_ntz, expires_at timestamp_ntz);
 
 create table if not exists `analytics`.`revetl`.`revetl_format` (state_format bigint, revetl_version string, written_at timestamp_ntz);
+
+create table if not exists `analytics`.`revetl`.`revetl_queue` (invocation_id string, unique_id string, relation string, status string, tested string, command string, target string, package_version string, started_at timestamp_ntz, queued_at timestamp_ntz, state string, worker string, leased_until timestamp_ntz, attempts bigint, run_id string, message string, finished_at timestamp_ntz);

@@ -13,3 +13,5 @@ create table if not exists analytics.revetl.revetl_changes (run_id TEXT, sync TE
 create table if not exists analytics.revetl.revetl_leases (sync TEXT, account TEXT, run_id TEXT, holder TEXT, acquired_at timestamp, expires_at timestamp);
 
 create table if not exists analytics.revetl.revetl_format (state_format bigint, revetl_version TEXT, written_at timestamp);
+
+create table if not exists analytics.revetl.revetl_queue (invocation_id TEXT, unique_id TEXT, relation TEXT, status TEXT, tested TEXT, command TEXT, target TEXT, package_version TEXT, started_at timestamp, queued_at timestamp, state TEXT, worker TEXT, leased_until timestamp, attempts bigint, run_id TEXT, message TEXT, finished_at timestamp);

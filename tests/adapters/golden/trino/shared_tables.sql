@@ -13,3 +13,5 @@ create table if not exists "analytics"."revetl"."revetl_changes" (run_id varchar
 create table if not exists "analytics"."revetl"."revetl_leases" (sync varchar, account varchar, run_id varchar, holder varchar, acquired_at timestamp, expires_at timestamp);
 
 create table if not exists "analytics"."revetl"."revetl_format" (state_format bigint, revetl_version varchar, written_at timestamp);
+
+create table if not exists "analytics"."revetl"."revetl_queue" (invocation_id varchar, unique_id varchar, relation varchar, status varchar, tested varchar, command varchar, target varchar, package_version varchar, started_at timestamp, queued_at timestamp, state varchar, worker varchar, leased_until timestamp, attempts bigint, run_id varchar, message varchar, finished_at timestamp);
