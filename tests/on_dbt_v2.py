@@ -19,7 +19,8 @@ from revetl_dbt.project.options import Options
 from revetl_dbt.project.project import Project
 from revetl_dbt.spec.load import load
 
-HOME = Path(__file__).parents[1] / ".venv-dbt-2"
+ROOT = Path(__file__).parents[1]
+HOME = ROOT / ".venv-dbt-2"
 DBT = HOME / "bin" / "dbt"
 
 
@@ -27,12 +28,17 @@ DBT = HOME / "bin" / "dbt"
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tiny project, built by dbt v2; a test of `repeated` fails in it."""
     folder = tmp_path_factory.mktemp("tiny")
-    for name, text in FILES.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(text, encoding="utf-8")
+    write(folder)
     done = dbt(folder, "build")
     assert done.returncode == 1, done.stdout + done.stderr
     return folder
+
+
+def write(folder: Path) -> None:
+    """The tiny project's files."""
+    for name, text in FILES.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text, encoding="utf-8")
 
 
 def dbt(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -66,6 +72,24 @@ def test_its_run_results_hold_back_what_failed(built: Path) -> None:
 def test_selection_by_dbt_core_on_its_manifest(built: Path) -> None:
     chosen = load(Options(select=("config.meta.revetl.people_to_api.destination:api",)))
     assert {sync.name for sync in chosen.syncs} == {"people_to_crm", "people_to_api", "paused_to_api"}
+
+
+def test_the_hook_of_the_package_writes_what_was_built(built: Path, tmp_path: Path) -> None:
+    write(tmp_path)
+    hook = 'on-run-end: "{{ revetl_dbt.enqueue(results) }}"\n'
+    (tmp_path / "dbt_project.yml").write_text(FILES["dbt_project.yml"] + hook, encoding="utf-8")
+    (tmp_path / "packages.yml").write_text(f"packages: [{{local: {ROOT}}}]\n", encoding="utf-8")
+    assert dbt(tmp_path, "deps").returncode == 0
+    done = dbt(tmp_path, "build", "--show-all-deprecations")
+    assert done.returncode == 1, done.stdout + done.stderr  # a test of `repeated` fails
+    assert "arning" not in done.stdout + done.stderr
+    query = "select unique_id, status, state from main_revetl.revetl_queue where unique_id like 'model.%' order by 1"
+    shown = dbt(tmp_path, "show", "--inline", query, "--output", "json", "--quiet")
+    rows = json.loads(shown.stdout[shown.stdout.index("[") : shown.stdout.rindex("]") + 1])
+    assert [tuple(row.values()) for row in rows] == [
+        ("model.tiny.people", "success", "waiting"),
+        ("model.tiny.repeated", "success", "waiting"),
+    ]
 
 
 def test_build_with_dbt_v2(built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
