@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from dbt_common.exceptions import DbtRuntimeError
 
 from revetl_dbt.engine import state
 from revetl_dbt.engine.journal import Journal
 from revetl_dbt.errors import InputError
+from revetl_dbt.warehouse import dbt_api
 from revetl_dbt.warehouse.dbt_api import DbtSession
 from revetl_dbt.warehouse.entries import entries
 from revetl_dbt.warehouse.local import beside, open_state
@@ -165,7 +167,7 @@ def test_an_interrupted_run_is_recorded_before_its_ledger_moves(
     (entry,) = entries(warehouse.store)
     journal = tmp_path / "left.jsonl"
     journal.write_text(json.dumps(["plan", "p", "r"]) + "\n" + json.dumps(["sent", "create", 1, 1]) + "\n")
-    with pytest.raises(InputError, match="interrupted"):
+    with pytest.raises(InputError, match=r"error\[run-interrupted\]"):
         state.move(warehouse.store, local, entry, f.sync, Journal(journal))
     assert entries(warehouse.store) == [entry]
 
@@ -191,5 +193,21 @@ def test_state_in_the_other_place_is_never_overlooked(
     with pytest.raises(InputError, match=r"(?s)in the warehouse.*state move --to warehouse"):
         opened()
     declared["revetl_state"] = "elsewhere"
-    with pytest.raises(InputError, match="`warehouse` or `local`"):
+    with pytest.raises(InputError, match=r"(?s)error\[unknown-state-place\].*`warehouse` or `local`"):
         opened()
+
+
+def test_a_file_needs_an_adapter_for_it(warehouse: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(config: Any) -> None:
+        raise DbtRuntimeError("no adapter")
+
+    monkeypatch.setattr(DbtSession, "adapter_type", "snowflake")
+    monkeypatch.setattr(
+        DbtSession, "variable", lambda self, name, default: {"revetl_state": "local"}.get(name, default)
+    )
+    monkeypatch.setattr(dbt_api, "_registered", broken)
+    with (
+        pytest.raises(InputError, match=r"(?s)error\[adapter-missing\].*no adapter"),
+        beside(warehouse.store, tmp_path / "s"),
+    ):
+        pass
