@@ -51,6 +51,7 @@ class Engine:
     cannot: Mapping[str, str] = field(default_factory=dict)
     needs: str | None = None  # a program that has to be installed
     least_python: tuple[int, int] = (3, 10)
+    slow: bool = False  # runs only where its environment was made on purpose
 
     @property
     def python(self) -> Path:
@@ -64,6 +65,8 @@ class Engine:
             return f"{self.name} needs {self.needs}, which is not installed"
         if sys.version_info < self.least_python:
             return f"{self.name} needs Python {'.'.join(map(str, self.least_python))} or newer"
+        if self.slow and not self.python.exists():
+            return f"{self.name} takes minutes: `make {self.environment}/.ready` lets it run"
         return None
 
     def command(self, folder: Path) -> list[str]:
@@ -81,5 +84,5 @@ class Engine:
 ENGINES = (
     Engine("postgres", ".venv-postgres", files=(*SUITE, "scale")),
     Engine("bigquery", ".venv-bigquery", ("journey",), least_python=(3, 11)),
-    Engine("spark", ".venv-spark", ("journey",), needs="java"),
+    Engine("spark", ".venv-spark", ("journey",), needs="java", slow=True),
 )
