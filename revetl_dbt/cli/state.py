@@ -30,7 +30,18 @@ F = TypeVar("F", bound=Callable[..., Any])
 _name = click.argument("name", metavar="SYNC")
 _names = click.argument("names", nargs=-1, required=True, metavar="SYNC...")
 _account = click.option("--account", metavar="ID", help="Which account's, where a sync has written to several")
-_yes = click.option("--yes", "-y", is_flag=True, help="Do not ask")
+_DRY_RUN = "revetl_dbt.dry_run"
+
+
+def _yes(function: F) -> F:
+    """`--yes`, for the command; `--dry-run`, for `_confirm`, which every change passes."""
+
+    def keep(ctx: click.Context, _: click.Parameter, value: bool) -> None:
+        ctx.meta[_DRY_RUN] = value
+
+    told = "Say what would be changed, and change nothing"
+    dry_run = click.option("--dry-run", is_flag=True, expose_value=False, callback=keep, help=told)
+    return click.option("--yes", "-y", is_flag=True, help="Do not ask")(dry_run(function))
 
 
 class _InOrder(click.Group):
@@ -346,6 +357,10 @@ def _named(entry: Entry) -> str:
 
 
 def _confirm(question: str, yes: bool) -> None:
+    """Ask before a change; ends the command when the answer is no, or when it is a dry run."""
+    if click.get_current_context().meta[_DRY_RUN]:
+        click.echo(f"{question}\nNothing is changed: this was a dry run", err=True)
+        raise click.exceptions.Exit(0)
     if not yes:
         click.confirm(question, abort=True, err=True)
 

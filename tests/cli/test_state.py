@@ -93,6 +93,18 @@ def test_a_file_that_may_only_be_read_is_synced_with_state_beside_the_project(ti
     assert tiny.sql("select count(*) from main_revetl.revetl_syncs") == [(0,)]
 
 
+@pytest.mark.usefixtures("booted_once")
+def test_a_dry_run_changes_nothing(tiny: Tiny) -> None:
+    tiny.revetl("run", "--sync", "people_to_api")
+    rows = tiny.sql("select count(*) from main_revetl.revetl_runs")
+    for words in (("reset", "people_to_api"), ("baseline", "people_to_crm"), ("move", "--to", "local")):
+        told = tiny.revetl("state", *words, "--dry-run", "--yes")
+        assert told.exit_code == 0, told.stderr
+        assert "Nothing is changed: this was a dry run" in told.stderr
+    assert tiny.sql("select count(*) from main_revetl.revetl_runs") == rows
+    assert "1 of 1 NO-OP" in tiny.revetl("run", "--sync", "people_to_api").stderr
+
+
 def test_what_is_not_known_is_named(tiny: Tiny) -> None:
     nothing = tiny.revetl("state", "show")
     assert (nothing.exit_code, nothing.stdout) == (0, "")
