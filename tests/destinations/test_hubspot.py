@@ -457,10 +457,10 @@ class TestDescribe:
         ]
         stub.answer(Answer(200, {"results": properties}))
         assert list(hubspot.describe("contacts")) == [
-            FieldInfo("email", "string", "Email", unique=True),
-            FieldInfo("hs_object_id", "number", writable=False, unique=True),
+            FieldInfo("email", "string", "Email", unique=True, conclusive=True),
+            FieldInfo("hs_object_id", "number", writable=False, unique=True, conclusive=True),
             FieldInfo("age", "number", writable=False),
-            FieldInfo("ref", "string", unique=True),
+            FieldInfo("ref", "string", unique=True, conclusive=True),
             FieldInfo("plan", "enumeration", options=("pro", "free")),
             FieldInfo("owner", "enumeration"),
             FieldInfo("vip", "bool"),

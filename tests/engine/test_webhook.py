@@ -97,7 +97,9 @@ def test_other_requests_are_refused(service: Service) -> None:
     connection.request("GET", "/")
     assert connection.getresponse().status == 501
     chunked = http.client.HTTPConnection(urlsplit(service.url).netloc, timeout=10)
-    chunked.request("POST", "/", iter([event()]), encode_chunked=True, headers={"Transfer-Encoding": "chunked"})
+    chunked.putrequest("POST", "/")  # refused for its headers: no body is waited for
+    chunked.putheader("Transfer-Encoding", "chunked")
+    chunked.endheaders()
     assert chunked.getresponse().status == 411
     assert service.woken == []
 
