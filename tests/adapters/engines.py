@@ -74,7 +74,9 @@ class Engine:
         files = [str(TESTS / "engine" / f"test_{name}.py") for name in self.files]
         left_out = [f"--deselect={TESTS.name}/engine/{test}" for test in self.cannot]
         runner = str(TESTS / "adapters" / f"on_{self.name}.py")
-        return [str(self.python), runner, str(folder), "-q", "-p", "no:cacheprovider", *left_out, *files]
+        # Not in the folders of which pytest keeps the newest three: a server's data must not go while it runs.
+        quiet = ["-q", "-p", "no:cacheprovider", f"--basetemp={folder.parent / 'tests'}"]
+        return [str(self.python), runner, str(folder), *quiet, *left_out, *files]
 
     def variables(self) -> dict[str, str]:
         """The environment variables of its tests."""
