@@ -26,7 +26,7 @@ COLUMNS = (
 
 
 def queue(tiny: Tiny, *rows: tuple[str, str], target: str = "dev") -> None:
-    """What dbt's hook would have written; the hook itself is in tests/engine/test_package.py."""
+    """What dbt's hook would have written; the hook itself is in tests/cli/test_package.py."""
     values = ", ".join(
         f"('i7', '{node}', '{status}', 'build', '{target}', now(), now(), 'waiting', 0)" for node, status in rows
     )
