@@ -6,8 +6,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -42,13 +41,12 @@ SUITE = (
 @dataclass(frozen=True, slots=True)
 class Engine:
     """A warehouse for tests. `files` are those of `SUITE` that run on it, `chaos` is how many examples are drawn (1: as
-    many as on DuckDB), `cannot` are tests that the stand-in cannot run, and why."""
+    many as on DuckDB). What a stand-in cannot do is in docs/reference/warehouses.md."""
 
     name: str
     environment: str
     files: tuple[str, ...] = SUITE
     chaos: str = "0.1"
-    cannot: Mapping[str, str] = field(default_factory=dict)
     needs: str | None = None  # a program that has to be installed
     least_python: tuple[int, int] = (3, 10)
     slow: bool = False  # runs only where its environment was made on purpose
@@ -72,11 +70,10 @@ class Engine:
     def command(self, folder: Path) -> list[str]:
         """Runs its tests; data go to `folder`."""
         files = [str(TESTS / "engine" / f"test_{name}.py") for name in self.files]
-        left_out = [f"--deselect={TESTS.name}/engine/{test}" for test in self.cannot]
         runner = str(TESTS / "adapters" / f"on_{self.name}.py")
         # Not in the folders of which pytest keeps the newest three: a server's data must not go while it runs.
         quiet = ["-q", "-p", "no:cacheprovider", f"--basetemp={folder.parent / 'tests'}"]
-        return [str(self.python), runner, str(folder), *quiet, *left_out, *files]
+        return [str(self.python), runner, str(folder), *quiet, *files]
 
     def variables(self) -> dict[str, str]:
         """The environment variables of its tests."""

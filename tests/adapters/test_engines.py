@@ -9,8 +9,6 @@ import pytest
 
 from .engines import ENGINES, ROOT, Engine
 
-CANNOT = [(engine.name, test, why) for engine in ENGINES for test, why in engine.cannot.items()]
-
 
 @pytest.mark.parametrize("engine", ENGINES, ids=lambda engine: engine.name)
 def test_the_engine_does_the_same_on(engine: Engine, tmp_path: Path) -> None:
@@ -20,8 +18,3 @@ def test_the_engine_does_the_same_on(engine: Engine, tmp_path: Path) -> None:
     command = engine.command(tmp_path / "data")
     done = subprocess.run(command, cwd=ROOT, env=engine.variables(), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-2000:]
-
-
-@pytest.mark.parametrize(("engine", "test", "why"), CANNOT)
-def test_left_out_because(engine: str, test: str, why: str) -> None:
-    pytest.skip(f"{test} on {engine}: {why}")
