@@ -3,6 +3,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+UV := $(BIN)/uv
+# $(call install,ENVIRONMENT,ARGUMENTS): uv takes seconds where pip takes minutes, but knows nothing of pip's settings: with a
+# package index that only those name, it is pip that installs.
+install = $(UV) pip install --quiet --python $(1)/bin/python $(2) || $(BIN)/python -m pip --python $(1)/bin/python --disable-pip-version-check install --quiet $(2)
+ITSELF := --no-deps --no-build-isolation --editable .
 # Other warehouses for the tests, and adapters whose SQL is rendered; BigQuery's emulator needs Python 3.11.
 WAREHOUSES := postgres adapters $(shell $(PYTHON) -c 'import sys; print("bigquery" * (sys.version_info >= (3, 11)))')
 # Spark takes minutes: it is tested by `make chaos`, and by `make test` once its environment is there.
@@ -15,18 +20,19 @@ PURELIB := -c 'import sysconfig; print(sysconfig.get_path("purelib"))'
 
 .PHONY: demo test test-matrix chaos lint types bench docs golden lock clean
 
-$(READY): requirements/dev.txt pyproject.toml
+$(READY): requirements/dev.txt requirements/uv.txt pyproject.toml
 	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 10), "Python 3.10 or newer is needed: make PYTHON=python3.11"'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
-	touch $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
+	$(call install,$(VENV),--require-hashes -r requirements/dev.txt)
+	$(call install,$(VENV),$(ITSELF))
+	touch $@
 
 # On top of the environment for development: only what that one lacks, or has in another version, is installed.
 .venv-%/.ready: requirements/%.txt $(READY)
-	$(BIN)/python -m venv .venv-$*
+	$(BIN)/python -m venv --without-pip .venv-$*
 	echo "import site; site.addsitedir('$$($(BIN)/python $(PURELIB))')" > $$(.venv-$*/bin/python $(PURELIB))/development.pth
-	.venv-$*/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/$*.txt
+	$(call install,.venv-$*,--no-deps --require-hashes -r requirements/$*.txt)
 	touch $@
 
 demo: $(READY)  ## The main job on the example project: build, plan, sync, change, sync again
@@ -38,16 +44,16 @@ test: $(READY) $(WAREHOUSES:%=.venv-%/.ready)  ## Everything that is tested
 test-matrix: $(OTHER_DBTS:%=test-dbt-%) test-dbt-2  ## The end-to-end suite on the other releases of dbt
 
 # In environments of their own, each from its own lock file.
-.venv-dbt-%/.ready: requirements/dbt-%.txt pyproject.toml
-	$(PYTHON) -m venv $(@D)
-	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
-	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+.venv-dbt-%/.ready: requirements/dbt-%.txt $(READY)
+	$(BIN)/python -m venv --without-pip $(@D)
+	$(call install,$(@D),--require-hashes -r $<)
+	$(call install,$(@D),$(ITSELF))
 	touch $@
 
 # dbt v2 is one program; it takes DuckDB's library from where it finds it.
-.venv-dbt-2/.ready: requirements/dbt-2.txt
-	$(PYTHON) -m venv $(@D)
-	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+.venv-dbt-2/.ready: requirements/dbt-2.txt $(READY)
+	$(BIN)/python -m venv --without-pip $(@D)
+	$(call install,$(@D),--require-hashes -r $<)
 	cd $(@D) && npm pack --silent $(DUCKDB_FOR_V2) && tar --extract --file duckdb-*.tgz --strip-components 1 package/libduckdb.so
 	touch $@
 
@@ -76,9 +82,9 @@ docs: $(READY)  ## Write the generated pages of docs/ anew
 golden: .venv-adapters/.ready  ## Write the SQL of the adapters that are rendered but not run anew
 	.venv-adapters/bin/python tests/adapters/render.py tests/adapters/golden
 
-lock:  ## Pin requirements/*.in; needs uv
-	for name in dev:3.10 postgres:3.10 adapters:3.10 bigquery:3.11 spark:3.10 $(OTHER_DBTS:%=dbt-%:3.10) dbt-2:3.10; do \
-		uv pip compile --universal --python-version $${name#*:} --generate-hashes --no-header --no-strip-extras --quiet requirements/$${name%:*}.in --output-file requirements/$${name%:*}.txt; \
+lock: $(READY)  ## Pin requirements/*.in
+	for name in uv:3.10 dev:3.10 postgres:3.10 adapters:3.10 bigquery:3.11 spark:3.10 $(OTHER_DBTS:%=dbt-%:3.10) dbt-2:3.10; do \
+		$(UV) pip compile --universal --python-version $${name#*:} --generate-hashes --no-header --no-strip-extras --quiet requirements/$${name%:*}.in --output-file requirements/$${name%:*}.txt; \
 	done
 
 clean:
