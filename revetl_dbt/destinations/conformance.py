@@ -103,8 +103,9 @@ class Subject:
     """A connector and what the kit must know of it.
 
     `match` finds the records of `object`, and `new_match` makes its n-th value; `values` are fields with a typed value
-    each, which must come back as they were sent; `text` is one of them that takes any text. `reports` says whether a
-    response tells what became of each record. `secret` must show nowhere.
+    each, which must come back as they were sent; `text` is one of them that takes any text. An object without fields
+    (places on a list, say) has no `values`, and `match` is its `text`. `reports` says whether a response tells what
+    became of each record. `secret` must show nowhere.
     """
 
     connect: Callable[[Gate], Destination]
@@ -212,6 +213,8 @@ class Conformance:
             "' or 1=1 --",
             "<b>&amp;",
         ]
+        if subject.text == subject.match:
+            return
         with _connected(subject) as (destination, kind, _):
             changes = [_change(subject, destination, n, **{subject.text: text}) for n, text in enumerate(texts)]
             _accepted(_written(destination, kind, changes))
@@ -278,6 +281,8 @@ class Conformance:
             assert all(outcome.status.accepted for outcome in outcomes.values())
 
     def test_a_poisoned_batch_is_to_be_bisected(self, subject: Subject) -> None:
+        if subject.text == subject.match:
+            return  # a record that is not there takes no place, and is no fault of the batch
         with _connected(subject) as (destination, kind, _):
             changes = _poisoned(subject, destination, min(_limits(kind, _operation(kind)).records, 5))
             subject.server.provoke(Trouble.POISON_BATCH)
@@ -534,6 +539,9 @@ def _descriptions(subject: Subject, destination: Destination) -> dict[str, Field
 
 def _poisoned(subject: Subject, destination: Destination, size: int) -> list[Change]:
     """Changes of which the first has the poison."""
+    if subject.text == subject.match:
+        changes = [_change(subject, destination, n) for n in range(size)]
+        return [changes[0]._replace(match={subject.match: POISON}), *changes[1:]]
     return [_change(subject, destination, n, **({subject.text: POISON} if n == 0 else {})) for n in range(size)]
 
 

@@ -733,7 +733,9 @@ class HubSpot(HttpDestination):
         with self._asking:
             if object_name not in self._lists:
                 number = object_name.partition("/")[2]
-                body = self._defined("list", number, self._versioned("lists", number)).get("list") or {}
+                body = self._defined("list", number, self._versioned("lists", number)).get("list")
+                if not isinstance(body, Mapping):
+                    raise UnknownOutcomeError(f"HubSpot's answer does not define list {number}", code="results")
                 if body.get("processingType") not in ("MANUAL", "SNAPSHOT"):
                     raise FatalError(
                         f"the filters of list {number} decide who is on it: only static lists can be written",

@@ -168,7 +168,7 @@ def _records(name: str, label: str, table: _Table | None, threshold: int | None)
     )
 
 
-def _membership(name: str, label: str, described: bool) -> ObjectType:
+def _membership(name: str, label: str, creates_fields: bool) -> ObjectType:
     return ObjectType(
         name=name,
         label=label,
@@ -178,8 +178,8 @@ def _membership(name: str, label: str, described: bool) -> ObjectType:
         partial_updates=False,
         reads=True,
         refers=True,
-        described=described,
-        creates_fields=described,
+        described=True,
+        creates_fields=creates_fields,
         unsupported={
             **dict.fromkeys((Operation.UPDATE, Operation.CREATE, Operation.APPEND), _MEMBERSHIP),
             Operation.ARCHIVE: _MEMBERSHIP,
@@ -253,9 +253,9 @@ class Marketo(HttpDestination):
         if kind == "customObjects":
             return _records(name, f"Custom object {part}", _table(name), threshold)
         if kind == "lists":
-            return _membership(name, f"Static list {part}", described=False)
+            return _membership(name, f"Static list {part}", creates_fields=False)
         if kind == "programs":
-            return _membership(name, f"Members of program {part}", described=True)
+            return _membership(name, f"Members of program {part}", creates_fields=True)
         return _events(name, f"Custom activity {part}") if kind == "activities" else None
 
     def encoder(self, column: ColumnType, info: FieldInfo | None) -> Encoder:
@@ -343,6 +343,9 @@ class Marketo(HttpDestination):
             return _activity_fields(self._activity(name))
         if object == _LEADS:
             return self._lead_fields()
+        if kind == "lists":
+            # A member is found by what finds a lead; there is nothing to write.
+            return [replace(info, writable=False) for info in self._lead_fields() if info.unique]
         table = _table(object)
         if kind != "programs" and table is None:
             raise FatalError(f"Marketo has no object `{object}` that it describes", code="object")
@@ -411,6 +414,8 @@ class Marketo(HttpDestination):
         kind, part = _opened(object)
         if kind in ("lists", "programs"):
             return self._read_members(kind, part, match, values, fields)
+        if kind == "activities":
+            raise NotImplementedError(f"`{object}` cannot be read back")
         table = _table(object)
         path, id_field = (f"/rest/v1/{table.path}.json", table.id_field) if table else ("/rest/v1/leads.json", "id")
         wanted = {_key(value): value for value in values}

@@ -1,14 +1,18 @@
-"""The conformance kit on HubSpot's custom events, against the sandbox; its records are in `test_conformance`."""
+"""The conformance kit on HubSpot's custom events and static lists, against the sandbox; its records are in
+`test_conformance`."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import uuid
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from revetl_dbt.destinations.conformance import Conformance, Subject
+from revetl_dbt.destinations.base import Batch, Change, Operation
+from revetl_dbt.destinations.conformance import Conformance, OpenGate, Subject, Trouble
 from revetl_dbt.destinations.hubspot import HubSpot, HubSpotConfig
 from revetl_dbt.sandbox import Sandbox
 
@@ -25,7 +29,8 @@ def sandbox(tmp_path: Path) -> Iterator[Sandbox]:
         "propertyDefinitions": properties,
     }
     setup = tmp_path / "hubspot.yml"
-    setup.write_text(json.dumps({"events": [event]}))
+    trials = {"listId": 12, "name": "Trials", "objectTypeId": "0-1", "processingType": "MANUAL"}
+    setup.write_text(json.dumps({"events": [event], "lists": [trials]}))
     with Sandbox(tmp_path / "state", ["hubspot"], setup={"hubspot": setup}) as running:
         yield running
 
@@ -46,4 +51,41 @@ class TestEvents(Conformance):
             text="name",
             secret=sandbox.token("hubspot"),
             reports=False,
+        )
+
+
+class Places(Stand):
+    """Who is on a list. A question for contacts that is answered with nothing says that there are none."""
+
+    FAULTS: Mapping[Trouble, Mapping[str, Any]] = {
+        **Stand.FAULTS,
+        Trouble.EMPTY: {**Stand.FAULTS[Trouble.EMPTY], "path": "*/memberships/*"},
+    }
+
+    def held(self, match: Any) -> Mapping[str, Any] | None:
+        places = {place.id for place in self._sandbox.store.scan("hubspot", "list:12")}
+        contacts = self._sandbox.store.scan("hubspot", "contacts")
+        found = (one.properties for one in contacts if one.id in places and one.properties["email"] == match)
+        return next(found, None)
+
+
+class TestLists(Conformance):
+    """Places on a list: they have no fields."""
+
+    @pytest.fixture
+    def subject(self, sandbox: Sandbox) -> Subject:
+        stand = Places(sandbox, "hubspot", "list:12", "email", "email")
+        config = stand.settings(HubSpotConfig(type="hubspot", sandbox=True))
+        hubspot = HubSpot(config, OpenGate())
+        people = [Change(n, (n,), {"email": f"person{n}@example.com"}, {}) for n in range(100)]
+        list(hubspot.write(Batch("contacts", Operation.UPSERT, people, uuid.UUID(int=0))))
+        hubspot.close()
+        return Subject(
+            connect=lambda gate: HubSpot(config, gate),
+            server=stand,
+            object="lists/12",
+            match="email",
+            values={},
+            text="email",
+            secret=sandbox.token("hubspot"),
         )

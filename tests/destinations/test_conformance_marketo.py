@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,52 @@ class TestMarketoImports(TestMarketo):
         destination.close()
 
 
+class OfLeads(LeadStand):
+    """What belongs to leads: the lead's address finds it. A question for leads may be answered with nothing."""
+
+    def __init__(self, sandbox: Sandbox, name: str, text: str) -> None:
+        super().__init__(sandbox, "marketo", name, "email", text)
+        empty = {**LeadStand.FAULTS[Trouble.EMPTY], "path": f"*/{name.partition('/')[0]}/*"}
+        self.FAULTS = {**LeadStand.FAULTS, Trouble.EMPTY: empty}
+
+    def held(self, match: Any) -> Mapping[str, Any] | None:
+        ids = {one.id for one in self._sandbox.store.scan("marketo", "leads") if one.properties["email"] == match}
+        found = self._sandbox.store.scan("marketo", self._collection)
+        return next((one.properties for one in found if {one.id, str(one.properties.get("leadId"))} & ids), None)
+
+
+def of_leads(sandbox: Sandbox, tmp_path: Path, name: str, **more: Any) -> Subject:
+    """A subject that belongs to leads, of which there are as many as the kit asks for."""
+    subject = marketo_subject(sandbox, tmp_path, "leads", 5000)
+    people = [Change(n, (n,), {"email": subject.new_match(n)}, {}) for n in range(300)]
+    marketo = subject.connect(OpenGate())
+    list(marketo.write(Batch("leads", Operation.UPSERT, people, uuid.UUID(int=0))))
+    marketo.close()
+    return replace(subject, object=name, **more)
+
+
+class TestLists(Conformance):
+    """Places on a list: they have no fields."""
+
+    @pytest.fixture
+    def subject(self, sandbox: Sandbox, tmp_path: Path) -> Subject:
+        stand = OfLeads(sandbox, "lists/1001", "email")
+        return of_leads(sandbox, tmp_path, "lists/1001", server=stand, values={}, text="email")
+
+    def test_sending_twice_does_no_harm_where_the_connector_says_so(self, subject: Subject) -> None:
+        """Marketo calls a lead that is on the list already `added`."""
+        super().test_sending_twice_does_no_harm_where_the_connector_says_so(replace(subject, reports=False))
+
+
+class TestActivities(Conformance):
+    @pytest.fixture
+    def subject(self, sandbox: Sandbox, tmp_path: Path) -> Subject:
+        stand = OfLeads(sandbox, "activities/seen_c", "x_name")
+        own = {"activityDate": VALUES["seen"], "event": (ColumnType.TEXT, "Summit")}
+        values = {**own, **{f"x_{name}": value for name, value in VALUES.items()}}
+        return of_leads(sandbox, tmp_path, "activities/seen_c", server=stand, values=values)
+
+
 def marketo_subject(sandbox: Sandbox, tmp_path: Path, kind: str, threshold: int) -> Subject:
     sandbox.load_setup("marketo", setup(tmp_path))
     stand = (LeadStand if kind == "leads" else Stand)(sandbox, "marketo", kind, MATCH[kind], "x_name")
@@ -98,7 +145,11 @@ def marketo_subject(sandbox: Sandbox, tmp_path: Path, kind: str, threshold: int)
 def setup(tmp_path: Path) -> Path:
     fields = [{"name": f"x_{n}", "dataType": TYPES.get(column, "string")} for n, (column, _) in VALUES.items()]
     plan = {"apiName": "plan_c", "dedupeFields": ["ref"], "fields": [{"name": "ref", "dataType": "string"}, *fields]}
+    attributes = [{"apiName": item["name"], "name": item["name"], "dataType": item["dataType"]} for item in fields]
+    event = {"apiName": "event", "name": "Event", "dataType": "string"}
+    seen = {"apiName": "seen_c", "name": "Seen", "primaryAttribute": event, "attributes": attributes}
+    lists = {"lists": [{"name": "Trials"}]}
     path = tmp_path / "marketo.yml"
     standard = dict.fromkeys(("leads", "companies", "namedAccounts"), fields)
-    path.write_text(json.dumps({"fields": standard, "customObjects": [plan]}))
+    path.write_text(json.dumps({"fields": standard, "customObjects": [plan], **lists, "activityTypes": [seen]}))
     return path

@@ -154,6 +154,13 @@ class TestLists:
         with pytest.raises(FatalError, match="filters of list 13"):
             send(hubspot, "lists/13", "upsert", person(1))
 
+    def test_an_answer_that_defines_no_list(self, stub: Stub) -> None:
+        made = HubSpot(HubSpotConfig(type="hubspot", base_url=stub.url, access_token="t"), OpenGate())
+        stub.answer(Answer(200, {}))
+        with pytest.raises(UnknownOutcomeError, match="does not define list 12"):
+            send(made, TRIALS, "upsert", person(1))
+        made.close()
+
     def test_a_list_that_there_is_not(self, hubspot: HubSpot) -> None:
         with pytest.raises(FatalError, match="no list `99`"):
             hubspot.describe("lists/99")

@@ -608,6 +608,15 @@ class TestImports:
         clock.now += 30
         assert len(self.finish(marketo, batch, job)) == 2
 
+    def test_more_than_a_file_takes(self, sandbox: Sandbox, marketo: Marketo) -> None:
+        rows = self.rows(340, notes="x" * 29_900)
+        with pytest.raises(BatchRejectedError, match="less than 10 MB"):
+            self.submit(marketo, rows)
+        assert paths(sandbox) == []
+        kind = marketo.object_type("leads")
+        assert kind is not None
+        assert (kind.bulk[Operation.UPSERT].limits.bytes or 0) < 10_000_000
+
     def test_too_many_imports(self, sandbox: Sandbox, marketo: Marketo) -> None:
         sandbox.configure("marketo", import_seconds=30.0)
         for n in range(10):
@@ -798,7 +807,7 @@ class TestDescribing:
         assert (fields["id"].writable, fields["id"].unique, fields["company"].unique) == (False, True, False)
         assert {"amount", "leadId"} <= {info.name for info in marketo.describe("customObjects/purchase_c")}
 
-    @pytest.mark.parametrize("name", ["customObjects/none_c", "activities/none", "lists/1001", "nonsense"])
+    @pytest.mark.parametrize("name", ["customObjects/none_c", "activities/none", "nonsense"])
     def test_what_there_is_not(self, marketo: Marketo, name: str) -> None:
         with pytest.raises(FatalError, match="Marketo has no"):
             marketo.describe(name)
@@ -810,6 +819,12 @@ class TestDescribing:
         events = {info.name: info for info in marketo.describe("activities/attend")}
         assert {name for name, info in events.items() if info.required} == {"activityDate", "event"}
         assert events["guests"].type == "integer"
+
+    def test_what_finds_a_lead_on_a_list(self, marketo: Marketo) -> None:
+        fields = {info.name: info for info in marketo.describe("lists/1001")}
+        assert {"email", "id", "userId"} <= set(fields)
+        assert "firstName" not in fields
+        assert not any(info.writable for info in fields.values())
 
     def test_members_are_matched_by_fields_of_their_lead(self, marketo: Marketo) -> None:
         found = marketo.describe_field("programs/1001", "userId")
