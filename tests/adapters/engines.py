@@ -9,6 +9,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 TESTS = ROOT / "tests"
 SUITE = (
@@ -85,3 +87,13 @@ ENGINES = (
     Engine("bigquery", ".venv-bigquery", ("journey",), least_python=(3, 11)),
     Engine("spark", ".venv-spark", ("journey",), needs="java", slow=True),
 )
+
+ADAPTERS = ".venv-adapters"
+
+
+def adapters_python() -> Path:
+    """The interpreter with the adapters whose warehouses cannot be run; skips the test where it is not there."""
+    python = ROOT / ADAPTERS / "bin" / "python"
+    if not python.exists():
+        pytest.skip(f"Snowflake, Redshift, Databricks and Trino are in {ADAPTERS}: `make {ADAPTERS}/.ready`")
+    return python

@@ -8,21 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from .engines import ROOT, TESTS
+from .engines import ROOT, TESTS, adapters_python
 
 GOLDEN = TESTS / "adapters" / "golden"
-ENVIRONMENT = ".venv-adapters"
 ADAPTERS = ("snowflake", "redshift", "databricks", "trino")
 
 
 @pytest.fixture(scope="module")
 def rendered(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder like golden/, of the macros as they are; every statement was parsed."""
-    python = ROOT / ENVIRONMENT / "bin" / "python"
-    if not python.exists():
-        pytest.skip(
-            f"Snowflake, Redshift, Databricks and Trino are rendered in {ENVIRONMENT}: `make {ENVIRONMENT}/.ready`"
-        )
+    python = adapters_python()
     folder = tmp_path_factory.mktemp("rendered")
     command = [str(python), str(TESTS / "adapters" / "render.py"), str(folder)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
