@@ -278,21 +278,30 @@ class Delivery:
     def _accounted(
         self, changes: Sequence[Sendable], answered: Sequence[Outcome], *, repeatable: bool
     ) -> Sequence[Outcome]:
-        """Exactly one outcome a change: what the vendor did not answer for is unknown, and sent again where that
-        does no harm."""
+        """Exactly one outcome a change: what the vendor did not answer for, or answered in two ways, is unknown, and
+        sent again where that does no harm."""
         if isinstance(answered, AllAlike) and answered.changes is changes and answered.status.accepted:
             return answered
         if list(map(seq_of, answered)) == list(map(seq_of, changes)):
             return list(answered)
-        by_seq = {outcome.seq: outcome for outcome in answered}
+        by_seq = _unanimous(answered)
         lost = Status.RETRY if repeatable else Status.UNKNOWN
         return [
             by_seq.get(
                 change.seq,
-                Outcome(change.seq, lost, change.id, "no_result", "the destination gave no result for this record"),
+                Outcome(change.seq, lost, change.id, "no_result", "the destination gave no clear result for it"),
             )
             for change in changes
         ]
+
+
+def _unanimous(answered: Sequence[Outcome]) -> dict[int, Outcome]:
+    """The outcome of each record that got one, or the same one several times."""
+    by_seq = {outcome.seq: outcome for outcome in answered}
+    if len(by_seq) != len(answered):
+        disputed = {o.seq for o in answered if o.status is not by_seq[o.seq].status}
+        return {seq: outcome for seq, outcome in by_seq.items() if seq not in disputed}
+    return by_seq
 
 
 def _unknown(changes: Sequence[Sendable], error: UnknownOutcomeError) -> list[Outcome]:

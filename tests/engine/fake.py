@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import random
 import threading
 from collections import Counter
@@ -10,6 +11,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
+
+import msgspec
 
 from revetl_dbt.destinations.base import (
     Account,
@@ -27,6 +30,12 @@ from revetl_dbt.destinations.base import (
     Pending,
     Status,
 )
+
+
+def _size(batch: Batch) -> int:
+    """Bytes of its values as JSON."""
+    return sum(len(msgspec.json.encode(change.fields, enc_hook=str)) for change in batch.changes)
+
 
 WRITES = frozenset(Operation)
 IDEMPOTENT = frozenset({Operation.UPSERT, Operation.UPDATE, Operation.DELETE, Operation.ARCHIVE, Operation.ERASE})
@@ -199,6 +208,7 @@ class Fake(Destination):
             self.requests += 1
             assert batch.object == "people"
             assert 0 < len(keys) <= self._most(batch.operation)
+            assert _size(batch) <= (self.kind.operations[batch.operation].bytes or math.inf)
             assert len(set(map(repr, keys))) == len(keys), "a key is twice in a batch"
             self._in_flight.update(map(repr, keys))
             assert max(self._in_flight.values()) == 1, "a key is in two batches in flight"

@@ -236,6 +236,16 @@ def test_every_change_gets_one_outcome() -> None:
     assert len(once.batches) == 1
 
 
+def test_results_that_contradict_each_other_are_none() -> None:
+    def both(batch: Batch) -> list[Outcome]:
+        return [*accept(batch), Outcome(1, Status.REJECTED)]
+
+    destination = Scripted(both, accept)
+    assert statuses(deliver(destination, 2)) == {0: Status.UPDATED, 1: Status.UPDATED}
+    assert destination.batches == [[0, 1], [1]]
+    assert statuses(deliver(Scripted(both), 2, operation=A)) == {0: Status.UPDATED, 1: Status.UNKNOWN}
+
+
 def test_an_interruption_keeps_what_is_known() -> None:
     """The batch is halved, the first half is taken but for one record, then the destination stops."""
     ok, again = Status.UPDATED, Status.RETRY

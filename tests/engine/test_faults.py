@@ -16,6 +16,8 @@ from revetl_dbt.destinations.base import (
     BatchRejectedError,
     Change,
     FatalError,
+    Limits,
+    Operation,
     Outcome,
     QuotaExhaustedError,
     RateLimitedError,
@@ -33,6 +35,10 @@ from .harness import Flow, Warehouse, accounted
 
 COLUMNS = {"id": "integer", "name": "varchar", "n": "integer"}
 POISON = "poison"
+LONG = "long" * 15  # no two of them fit into a request
+HUGE = "huge" * 50  # fits into none
+REFUSED = (POISON, HUGE)
+LIMIT_BYTES = 150
 MAX_ATTEMPTS = 3
 People = dict[int, tuple[str, int]]
 
@@ -62,6 +68,8 @@ class Chaos(Faults):
             raise UnknownOutcomeError("told to", code="told")
         by_seq = {change.seq: change for change in batch.changes}
         told = [o for o in outcomes if not self._drawn("lost", by_seq[o.seq], nth, [True])]
+        told += [o for o in told if self._drawn("double", by_seq[o.seq], nth, [True])]
+        told += [Outcome(o.seq, Status.REJECTED) for o in told if self._drawn("against", by_seq[o.seq], nth, [True])]
         return [*told, Outcome(-1, Status.REJECTED)] if self._drawn("stray", batch.changes[0], nth, [True]) else told
 
     def _drawn(self, what: str, change: Change, nth: int, choices: list[Any]) -> Any:
@@ -101,7 +109,7 @@ def _case(draw: st.DrawFn) -> Case:
     )
 
 
-_values = st.tuples(st.sampled_from(["Ann", "Ann", "Bea", "Åsa", POISON]), st.integers(0, 1))
+_values = st.tuples(st.sampled_from(["Ann", "Ann", "Bea", "Åsa", LONG, *REFUSED]), st.integers(0, 1))
 
 
 @st.composite
@@ -123,7 +131,8 @@ def test_it_survives(data: st.DataObject, case: Case) -> None:
     history = data.draw(_histories(case.mode))
     with Warehouse() as warehouse, tempfile.TemporaryDirectory() as journal:
         chaos = Chaos(case.seed, case.rate)
-        destination = Fake(people(records=case.records), tells_ids=case.ids, faults=chaos)
+        limits = dict.fromkeys(Operation, Limits(case.records, LIMIT_BYTES))
+        destination = Fake(people(limits=limits), tells_ids=case.ids, faults=chaos)
         spec = {"mode": case.mode, "on_removed": case.on_removed, "guards": {"min_rows": 0}}
         match = {} if case.mode == "append" else {"Id": "id"}
         fields = {"Name": {"column": "name"}, "N": {"column": "n"}}
@@ -168,19 +177,19 @@ def _ledger_is_true(flow: Flow) -> None:
 
 
 def _settles(flow: Flow, now: People) -> None:
-    """One run without faults: all is as it ought to be, but for what is held, which is reported, and what is poison."""
+    """One run without faults: all is as it ought to be, but for what is held, which is reported, or refused."""
     result = flow.run()
     accounted(result)
     _ledger_is_true(flow)
     assert result.not_attempted == result.totals.unknown == 0
     plan = flow.plan()
     assert {op for op, *_ in plan} <= {"create", "update", "held"}
-    poison = {(key,) for key, (name, _) in now.items() if name == POISON}
+    refused = {(key,) for key, (name, _) in now.items() if name in REFUSED}
     held = {key for op, _, key in plan if op == "held"}
-    assert {key for op, _, key in plan if op != "held"} <= poison
+    assert {key for op, _, key in plan if op != "held"} <= refused
     contents = flow.destination.contents() | {c.key: dict(c.fields) for c in flow.destination.events}
     expected = {(key,): {"Name": name, "N": n} for key, (name, n) in now.items()}
-    assert all(contents[key] == fields for key, fields in expected.items() if key not in poison | held)
+    assert all(contents[key] == fields for key, fields in expected.items() if key not in refused | held)
     if flow.sync.spec.on_removed is not OnRemoved.KEEP:
         left = {key for key, fields in contents.items() if fields}
         # What may have been created without our being told is not ours to delete once its row is gone.
