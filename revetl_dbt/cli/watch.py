@@ -14,6 +14,7 @@ from revetl_dbt.errors import InputError
 from revetl_dbt.project.options import Options
 
 INTERVAL = 60.0
+SOON_SECONDS = 10.0  # after a look that failed
 SECRET = "REVETL_WEBHOOK_SECRET"  # noqa: S105 - the name of a variable
 
 
@@ -58,7 +59,8 @@ def command(
 
 
 def watch(options: Options, how: Sending, interval: float, webhook: tuple[str, int] | None) -> int:
-    """Work off the queue every `interval` seconds, and whenever the webhook at that host and port is called.
+    """Work off the queue every `interval` seconds, and whenever the webhook at that host and port is called; sooner
+    again when the warehouse could not be reached.
 
     Ends when it is interrupted.
     """
@@ -78,8 +80,8 @@ def watch(options: Options, how: Sending, interval: float, webhook: tuple[str, i
             receiver = Receiver(_secret(), look_now, worker.tell)
             worker.tell(f"dbt's webhook may call {stack.enter_context(receiver.listening(*webhook))}")
         while not worker.stop.is_set():
-            worker.look()
-            _pause(wake, interval)
+            reached = worker.look()
+            _pause(wake, interval if reached else min(interval, SOON_SECONDS))
     return 0
 
 

@@ -61,17 +61,20 @@ class Worker:
         with self._queue.held():
             return self._send(entries)
 
-    def look(self) -> None:
-        """`work_off`, by somebody who will look again: a warehouse that cannot be reached is no end."""
+    def look(self) -> bool:
+        """`work_off`, by somebody who will look again; False when the warehouse cannot be reached, which is no end."""
+        reached = False
         try:
             if self.work_off():
                 self.tell("Not everything went well; the next build of these models tries again")
             self._queue.clean()
+            reached = True
         except WarehouseError as error:
             self._work.log.notice(f"The queue cannot be read now: {error}")
         finally:
             self._store.release()
         self._work.log.line(Event.Notice, "Looked into the queue", "debug")
+        return reached
 
     def upcoming(self) -> tuple[str, ...]:
         """Names of the syncs that `work_off` would run; says which would be held back."""

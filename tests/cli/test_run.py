@@ -8,6 +8,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
@@ -248,8 +249,10 @@ class TestFailures:
 
 
 def wait_until(true: Callable[[], bool], process: subprocess.Popen[str]) -> None:
-    """Wait for something that a process brings about; fails when the process ends before."""
+    """Wait for something that a process brings about; fails when it ends before that, or takes more than a minute."""
+    deadline = time.monotonic() + 60
     while not true():
+        assert time.monotonic() < deadline, "nothing came of it"
         with suppress(subprocess.TimeoutExpired):
             process.wait(0.02)
             pytest.fail(f"the process ended too early: {process.communicate()}")

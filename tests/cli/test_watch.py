@@ -10,6 +10,7 @@ import os
 import re
 import signal
 import subprocess
+import threading
 import urllib.request
 
 import pytest
@@ -104,12 +105,17 @@ def call(url: str, secret: str) -> int:
 
 
 def heard(process: subprocess.Popen[str], pattern: str) -> re.Match[str]:
-    """The next line of a process's log that matches."""
+    """The next line of a process's log that matches; fails when it ends without one, as it must within a minute."""
     assert process.stderr is not None
-    for line in process.stderr:
-        if found := re.search(pattern, line):
-            return found
-    pytest.fail("the process ended")
+    limit = threading.Timer(60, process.kill)
+    limit.start()
+    try:
+        for line in process.stderr:
+            if found := re.search(pattern, line):
+                return found
+    finally:
+        limit.cancel()
+    pytest.fail(f"the process ended without a line that matches {pattern}")
 
 
 def test_a_worker_takes_what_comes_and_ends_in_order(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
