@@ -44,6 +44,11 @@ class Link:
     _account: Account | None = None
     _described: dict[str, dict[str, FieldInfo]] = field(default_factory=dict)
     retry: RetryPolicy = field(default_factory=RetryPolicy)
+    slots: threading.BoundedSemaphore = field(init=False)  # batches in flight, of all syncs together
+    _asking: threading.Lock = field(default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        self.slots = threading.BoundedSemaphore(self.output.config.concurrency)
 
     def note(self, error: DestinationError) -> None:
         """Remember what ends the run for the whole destination: no quota left, credentials refused."""
@@ -56,22 +61,24 @@ class Link:
 
     def account(self, store: Store) -> Account:
         """Whose account it is: known from an earlier run with the credentials, else asked. Raises DestinationError."""
-        if self._account is None:
-            mark = fingerprint(self.output.config)
-            self._account = store.known_account(mark)
-        if self._account is None:
-            self._account = self.ask(self.destination.check)
-            store.save_account(mark, self._account)
-        return self._account
+        with self._asking:
+            if self._account is None:
+                mark = fingerprint(self.output.config)
+                self._account = store.known_account(mark)
+            if self._account is None:
+                self._account = self.ask(self.destination.check)
+                store.save_account(mark, self._account)
+            return self._account
 
     def described(self, kind: ObjectType) -> dict[str, FieldInfo]:
         """The object's fields by name, asked once a run. Raises DestinationError."""
         if not kind.described:
             return {}
-        if kind.name not in self._described:
-            infos = self.ask(lambda: self.destination.describe(kind.name))
-            self._described[kind.name] = {info.name: info for info in infos}
-        return self._described[kind.name]
+        with self._asking:
+            if kind.name not in self._described:
+                infos = self.ask(lambda: self.destination.describe(kind.name))
+                self._described[kind.name] = {info.name: info for info in infos}
+            return self._described[kind.name]
 
 
 def fingerprint(config: DestinationConfig) -> str:

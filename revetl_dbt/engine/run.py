@@ -1,5 +1,5 @@
-"""A run: every selected sync planned, guarded, sent and recorded; destinations side by side, syncs of one
-destination in order."""
+"""A run: every selected sync planned, guarded, sent and recorded; as many side by side as dbt has threads, each after
+those that it builds on."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ import threading
 import time
 import uuid
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
 from revetl_dbt import __version__
 from revetl_dbt.destinations.base import DestinationError
 from revetl_dbt.engine import guards
 from revetl_dbt.engine.link import Link
+from revetl_dbt.engine.pacing import tally
 from revetl_dbt.engine.result import Reporter, RunOptions, SyncResult
 from revetl_dbt.engine.sync_run import SyncRun
 from revetl_dbt.errors import RevetlError, WarehouseError
@@ -53,20 +54,19 @@ class Run:
         return [results[sync.name] for sync in syncs]
 
     def _side_by_side(self, syncs: Sequence[Sync], skip: Mapping[str, str]) -> dict[str, SyncResult]:
-        """Results by sync name: as many destinations at once as dbt has threads, the syncs of each after each other."""
+        """Results by sync name: as many syncs at once as dbt has threads, each once those that go before it are
+        through."""
         results: dict[str, SyncResult] = {}
-        by_destination: dict[str, list[Sync]] = {}
-        for sync in syncs:
-            by_destination.setdefault(sync.spec.destination, []).append(sync)
-
-        def run_destination(own: list[Sync]) -> None:
-            for sync in own:
-                results[sync.name] = self._one(sync, skip.get(sync.name))
-
-        at_once = max(1, min(self._store.session.threads, len(by_destination)))
+        before = _before(syncs, self._links)
+        waiting, running = list(syncs), set[Future[SyncResult]]()
+        at_once = max(1, min(self._store.session.threads, len(syncs)))
         with ThreadPoolExecutor(at_once, thread_name_prefix="revetl-sync") as pool:
-            for future in [pool.submit(run_destination, own) for own in by_destination.values()]:
-                future.result()
+            while waiting or running:
+                ready = [sync for sync in waiting if before[sync.name] <= results.keys()][: at_once - len(running)]
+                waiting = [sync for sync in waiting if sync not in ready]
+                running |= {pool.submit(self._one, sync, skip.get(sync.name)) for sync in ready}
+                done, running = wait(running, return_when=FIRST_COMPLETED)
+                results |= {result.sync.name: result for result in (future.result() for future in done)}
         return results
 
     def _one(self, sync: Sync, skip: str | None) -> SyncResult:
@@ -82,7 +82,7 @@ class Run:
         self._reporter.started(sync)
         started = time.monotonic()
         link = self._links[sync.spec.destination]
-        before = link.pacer.requests
+        requests = tally()
         try:
             SyncRun(self._store, link, self._options, self._reporter, self._stop, self.run_id, result).execute()
         except DestinationError as error:
@@ -91,7 +91,7 @@ class Run:
         except RevetlError as error:
             result.status, result.message = "error", str(error)
         result.seconds = time.monotonic() - started
-        result.requests = link.pacer.requests - before
+        result.requests = requests.count
         self._record(result, began)
         if result.status in ("error", "partial"):
             self._failed.set()
@@ -160,6 +160,18 @@ def in_order(syncs: Iterable[Sync], links: Mapping[str, Link]) -> list[Sync]:
         ordered += ready
         pending = [sync for sync in pending if sync not in ready]
     return ordered
+
+
+def _before(ordered: Sequence[Sync], links: Mapping[str, Link]) -> dict[str, set[str]]:
+    """The syncs that each has to wait for, of those before it in the order: what it looks up or refers to, and what
+    writes to the same object, of which two writers at once could meet in one record."""
+    referring = {sync.name for sync in ordered if _refers(sync, links)}
+    names: dict[str, set[str]] = {}
+    for place, sync in enumerate(ordered):
+        earlier = ordered[:place]
+        same = [s for s in earlier if (s.spec.destination, s.spec.object) == (sync.spec.destination, sync.spec.object)]
+        names[sync.name] = {other.name for other in (*same, *_parents(sync, earlier, referring))}
+    return names
 
 
 def _refers(sync: Sync, links: Mapping[str, Link]) -> bool:

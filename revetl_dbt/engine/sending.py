@@ -8,6 +8,8 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from operator import itemgetter
 
@@ -129,13 +131,15 @@ class Sender:
         plan_id: str,
         run_id: str,
         concurrency: int,
+        slots: AbstractContextManager[object],
         stop: threading.Event,
         lease: Lease,
         release: Callable[[], None],
         progress: Callable[[int], None],
         mask: Callable[[str], str] = str,
     ) -> None:
-        """`mask` takes secrets out of what the destination says."""
+        """`concurrency` batches are in flight at most, each in one of the `slots` that all syncs of the destination
+        share; `mask` takes secrets out of what the destination says."""
         self._hearsay = Hearsay(mask, [field.label for field in ledger.layout.fields])
         self.totals = Totals()
         self.stopped: DestinationError | None = None
@@ -152,6 +156,7 @@ class Sender:
         self._plan_id = plan_id
         self._run_id = run_id
         self._workers = 1 if kind.ordered or self._spec.mode is Mode.APPEND else concurrency
+        self._slots = slots
         self._stop = stop
         self._lease = lease
         self._release = release
@@ -202,7 +207,7 @@ class Sender:
             if course.operation not in self._kind.idempotent:
                 self._claims.cover(batch, ahead=most * course.limits.records, last=group.seq_to)
             self._open[batch] = None
-            pool.submit(self._work, batch, course, rows, deliver)
+            pool.submit(copy_context().run, self._work, batch, course, rows, deliver)
             while not self._finished.empty():
                 self._take()
             self._keep_up()
@@ -305,7 +310,9 @@ class Sender:
 
     def _work(self, batch: Range, course: Course, rows: Sequence[Row], deliver: _Deliver) -> None:
         try:
-            self._finished.put(self._deliver(batch, course, rows, deliver))
+            with self._slots:
+                finished = self._deliver(batch, course, rows, deliver)
+            self._finished.put(finished)
         except BaseException as error:  # noqa: BLE001 - handed to the sync's own thread, which raises it
             self._finished.put(_Crashed(batch, error))
 

@@ -207,6 +207,7 @@ class SyncRun:
             plan_id=plan_id,
             run_id=self._run_id,
             concurrency=self._link.output.config.concurrency,
+            slots=self._link.slots,
             stop=self._stop,
             lease=lease,
             release=self._store.release,
