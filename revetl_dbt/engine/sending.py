@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager
 from contextvars import copy_context
 from dataclasses import dataclass, field
 from operator import itemgetter
+from typing import Protocol
 
 import msgspec
 
@@ -61,6 +62,12 @@ class Course:
     operation: Operation
     limits: Limits
     jobs: bool = False
+
+
+class Release(Protocol):
+    """Lets others have what the warehouse keeps locked, unless it was used less than `idle` seconds ago."""
+
+    def __call__(self, *, idle: float = 0.0) -> None: ...
 
 
 _Deliver = Callable[[Range, Course, Sequence[Row]], Sequence[Outcome]]
@@ -134,7 +141,7 @@ class Sender:
         slots: AbstractContextManager[object],
         stop: threading.Event,
         lease: Lease,
-        release: Callable[[], None],
+        release: Release,
         progress: Callable[[int], None],
         mask: Callable[[str], str] = str,
     ) -> None:
@@ -251,7 +258,7 @@ class Sender:
                 finished = self._finished.get(timeout=RELEASE_SECONDS)
                 break
             except queue.Empty:
-                self._release()
+                self._rest()
                 self._keep_up()
                 if self._overdue():
                     self._abandon()
@@ -268,6 +275,11 @@ class Sender:
         if finished.stopped is not None and self.stopped is None:
             self.stopped = finished.stopped
         self._progress(self.totals.done)
+        self._rest()
+
+    def _rest(self) -> None:
+        """Hold no file that nothing is read from or written to just now, however often a batch comes back."""
+        self._release(idle=RELEASE_SECONDS)
 
     def _overdue(self) -> bool:
         """True when what is in flight has had its time since the run, or this sync of it, was to end."""

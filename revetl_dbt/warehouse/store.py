@@ -72,6 +72,7 @@ class Store:
         self._changed = threading.Condition(self._lock)  # users, or whether the database is being closed
         self._users = 0
         self._closing = False
+        self._used: float | None = None  # when, as long as the database may be open
         self._memory_mb = MEMORY_MB
 
     @property
@@ -124,6 +125,7 @@ class Store:
         finally:
             with self._changed:
                 self._users -= 1
+                self._used = time.monotonic()
                 self._changed.notify_all()
 
     def _open_session(self) -> None:
@@ -246,12 +248,14 @@ class Store:
         with self.connection():
             return self.session.columns(database, schema, identifier)
 
-    def release(self) -> None:
-        """Let other processes have the DuckDB file while nothing is read or written; does nothing while another
-        thread does."""
+    def release(self, *, idle: float = 0.0) -> None:
+        """Let other processes have the DuckDB file while nothing is read or written; does nothing while another thread
+        does, or did less than `idle` seconds ago."""
         with self._lock:
-            if self._users == 0:
-                self.session.release()
+            if self._users or (idle and (self._used is None or time.monotonic() - self._used < idle)):
+                return
+            self.session.release()
+            self._used = None
 
     def known_account(self, fingerprint: str) -> Account | None:
         """The account that these credentials opened before."""

@@ -32,6 +32,7 @@ SUITE = (
     "options",
     "read_back",
     "queue",
+    "reads",
     "rejected",
     "state",
     "two_commands",
@@ -84,8 +85,8 @@ class Engine:
 
 ENGINES = (
     Engine("postgres", ".venv-postgres", files=(*SUITE, "scale")),
-    Engine("bigquery", ".venv-bigquery", ("journey",), least_python=(3, 11)),
-    Engine("spark", ".venv-spark", ("journey",), needs="java", slow=True),
+    Engine("bigquery", ".venv-bigquery", ("journey", "reads"), least_python=(3, 11)),
+    Engine("spark", ".venv-spark", ("journey", "reads"), needs="java", slow=True),
 )
 
 ADAPTERS = ".venv-adapters"

@@ -21,7 +21,7 @@ def warehouse() -> Iterator[Warehouse]:
 @pytest.fixture
 def two_machines(monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs side by side in this process share its connection: neither lets go of it."""
-    monkeypatch.setattr(Store, "release", lambda self: None)
+    monkeypatch.setattr(Store, "release", lambda self, idle=0.0: None)
 
 
 @pytest.fixture

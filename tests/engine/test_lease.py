@@ -184,6 +184,43 @@ def test_a_file_that_comes_free(people: Flow, warehouse: Warehouse, other_proces
     assert f"PID {other_process.pid}" in told[0]
 
 
+WRITER = """
+import sys, time, duckdb
+until = time.monotonic() + 3
+while True:
+    try:
+        with duckdb.connect(sys.argv[1]) as own:
+            own.execute("create or replace table of_another_tool as select 1 as n")
+        break
+    except duckdb.IOException:
+        if time.monotonic() > until:
+            raise
+        time.sleep(0.02)
+"""
+
+
+def test_the_file_is_free_while_batches_are_in_flight(flow: Make, warehouse: Warehouse) -> None:
+    """Another tool writes to it while one batch takes its time, and others come back all the while."""
+    if not warehouse.is_duckdb:
+        pytest.skip("only DuckDB's file is locked")
+    ((file,),) = warehouse.query("select path from duckdb_databases() where not internal")
+    rows = [{"id": str(n), "name": "'Ann'"} for n in range(400)]
+    warehouse.table("people", {"id": "integer", "name": "varchar"}, rows)
+    people = flow(match={"Id": "id"}, fields={"Name": {"column": "name"}})
+    slow, written = threading.Lock(), threading.Event()
+
+    def hold(batch: Batch) -> None:
+        if slow.acquire(blocking=False):
+            subprocess.run([sys.executable, "-c", WRITER, file], check=True, timeout=60)
+            written.set()
+        written.wait(0.05)
+
+    people.destination.hold = hold
+    assert people.run().totals.created == 400
+    assert written.is_set()
+    warehouse.run("drop table main.of_another_tool")
+
+
 def test_two_that_were_let_in_at_once_give_way(warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
     """An engine without constraints lets two insert a lease, neither of whom sees the other in time."""
     monkeypatch.setattr(store_module, "LEASE_PAUSES", (0.0,))
