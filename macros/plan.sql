@@ -2,7 +2,8 @@
   The plan of a sync: one statement that joins the model with the ledger and keeps the differences.
 
   `s` describes the sync (warehouse/layout.py): model, ledger, rejected, plan (rendered relations); keys, fields (name, expression, and for a
-  field: bit, word, compare, skip_null, match); words, where, mode, removed, max_attempts, match_ignores_case, full_refresh.
+  field: bit, word, compare, skip_null, match); words, where, mode, removed, max_attempts, match_ignores_case, full_refresh; since (which rows alone are
+  looked at), limited (not all of them are).
 #}
 
 {% macro revetl_source(s) %}
@@ -19,6 +20,9 @@ from {{ s.model }}
 where (
   {{ s.where }}
 )
+{%- endif %}
+{%- if s.since %}
+{{ 'and' if s.where else 'where' }} {{ s.since }}
 {%- endif %}
 {% endmacro %}
 
@@ -237,6 +241,10 @@ select {{ keys }} from ({{ revetl_dbt.revetl_source(s) }}) as source_rows
 where ({{ matches | join(', ') }}) in (select {% for m in matches %}m_{{ loop.index }}{{ ', ' if not loop.last }}{% endfor %} from revetl_repeated_matches)
 {%- endif %}
 {%- endset -%}
+{%- if s.limited %}
+  {#- few rows are looked at: each may differ, and the ledger is not gone through to find out -#}
+  {{ return(revetl_dbt.revetl_temporary('revetl_candidates', 'select ' ~ keys ~ ' from (' ~ revetl_dbt.revetl_source(s) ~ ') as source_rows')) }}
+{%- endif -%}
 {%- set statements = revetl_dbt.revetl_temporary('revetl_candidates', shared) -%}
 {%- for part in range(parts) -%}
   {%- set own = ' where hash(' ~ keys ~ ') % ' ~ parts ~ ' = ' ~ part if parts > 1 else '' -%}

@@ -7,14 +7,14 @@
     'revetl_syncs': [
       ('sync', text), ('account', text), ('account_name', text), ('destination', text), ('object', text), ('model', text),
       ('ledger', text), ('plan_id', text), ('checksum', text), ('layout', text), ('state_format', big), ('updated_at', time), ('settled_at', time),
-      ('claimed', text)],
+      ('claimed', text), ('mark', text), ('built', text)],
     'revetl_accounts': [('fingerprint', text), ('account', text), ('account_name', text), ('url', text), ('seen_at', time)],
     'revetl_runs': [
       ('run_id', text), ('sync', text), ('account', text), ('model', text), ('destination', text), ('object', text), ('mode', text), ('target', text),
       ('status', text), ('model_rows', big), ('planned', big), ('created', big), ('updated', big), ('deleted', big), ('unchanged', big),
       ('invalid', big), ('rejected', big), ('held', big), ('skipped', big), ('not_attempted', big), ('requests', big),
       ('started_at', time), ('finished_at', time), ('message', text), ('dbt_invocation_id', text), ('revetl_version', text),
-      ('command', text), ('released', text)],
+      ('command', text), ('released', text), ('bytes_processed', big)],
     'revetl_outcomes': [
       ('run_id', text), ('sync', text), ('account', text), ('seq', big), ('row_key', text), ('action', text), ('status', text), ('code', text),
       ('message', text), ('destination_id', text), ('attempt', big), ('recorded_at', time)],
@@ -101,7 +101,7 @@
 
 {#
   How the rows of a ledger are laid out, where the engine can lay them out by key: what a plan joins and a fold looks for. BigQuery takes up to four columns
-  whose values have an order that does not depend on rounding.
+  whose values have an order that does not depend on rounding. Snowflake would do it again and again, and be paid for it, for plans that read every row.
 #}
 {% macro revetl_laid_out(s) %}{{ return(adapter.dispatch('revetl_laid_out', 'revetl_dbt')(s)) }}{% endmacro %}
 
@@ -110,6 +110,11 @@
 {% macro bigquery__revetl_laid_out(s) %}
   {%- set names = s.key_columns | rejectattr('type', 'in', ['float', 'time']) | map(attribute='name') | list -%}
   {{ return(' cluster by ' ~ names[:4] | join(', ') if names else '') }}
+{% endmacro %}
+
+{% macro redshift__revetl_laid_out(s) %}
+  {%- set names = s.key_columns | map(attribute='name') | list -%}
+  {{ return(' distkey (' ~ names[0] ~ ') sortkey (' ~ names | join(', ') ~ ')') }}
 {% endmacro %}
 
 

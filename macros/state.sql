@@ -13,6 +13,13 @@ from (select {{ keys }}, count(*) as n from {{ s.plan }} where _op <> 'invalid' 
 ({{ alias }}._status = 'unknown' or {{ alias }}._attempts >= {{ max_attempts }})
 {%- endmacro %}
 
+{# How many rows are to be sent again although nothing of them has changed: they were refused, or may not have arrived. #}
+{% macro revetl_waiting(s) %}
+select
+  (select count(*) from {{ s.ledger }} where _standing = 'unsure')
+  + (select count(*) from {{ s.rejected }} as r where not {{ revetl_dbt.revetl_is_held('r', s.max_attempts) }})
+{% endmacro %}
+
 {% macro revetl_release_held(s, unknown) %}
   {%- set held = revetl_dbt.revetl_is_held('l', s.max_attempts) ~ ("" if unknown else " and l._status = 'rejected'") -%}
   {%- set settings = {'_attempts': '0'} -%}

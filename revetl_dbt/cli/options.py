@@ -161,6 +161,7 @@ _SELECTION = (
 _RUN = (
     _option("--threads", type=click.IntRange(min=1), help="Syncs that run at once; by default the target's threads"),
     _option("--full-refresh", "-f", env="FULL_REFRESH", is_flag=True, default=False, help="Send every row again"),
+    _option("--all-rows", is_flag=True, default=False, help="Look at every row, whatever a sync would leave unseen"),
     _option("--fail-fast/--no-fail-fast", "-x/ ", env="FAIL_FAST", default=False, help="Stop at the first failure"),
     _option("--gate/--no-gate", default=True, help="Skip syncs whose model or its tests failed in dbt's latest run"),
     _option(

@@ -100,8 +100,8 @@ def _previews(work: Work, limit: int, show_values: bool) -> list[Preview]:
                 continue
             try:
                 link = links[sync.spec.destination]
-                refresh = work.options.full_refresh
-                previews.append(preview(store, link, sync, work.folder / "journal", limit=limit, full_refresh=refresh))
+                how = {"full_refresh": work.options.full_refresh, "all_rows": work.options.all_rows}
+                previews.append(preview(store, link, sync, work.folder / "journal", limit=limit, **how))
             except RevetlError as error:
                 previews.append(Preview(sync, failed=redact(sync, str(error))))
     return previews

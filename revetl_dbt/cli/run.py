@@ -171,6 +171,8 @@ def send_syncs(work: Work, how: Sending, store: Store, syncs: Sequence[Sync], st
     started = time.monotonic()
     settings = RunOptions(
         full_refresh=work.options.full_refresh,
+        all_rows=work.options.all_rows,
+        builds=work.builds(),
         fail_fast=work.options.fail_fast,
         release=work.named(how.release, "--release"),
         retry=RetryPolicy(attempts=how.retry_attempts),

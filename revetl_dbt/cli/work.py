@@ -81,6 +81,17 @@ class Work:
         results = self.loaded.project.run_results()
         return results.invocation_id if results else self.loaded.project.manifest.invocation_id
 
+    def builds(self) -> dict[str, str]:
+        """Which dbt command built a node, by unique id: the latest, when it has come to its end.
+
+        dbt writes its manifest when a command begins, and its results when it ends.
+        """
+        results = self.loaded.project.run_results()
+        command = None if results is None else results.invocation_id
+        if results is None or command is None or command != self.loaded.project.manifest.invocation_id:
+            return {}
+        return {node: command for node, result in results.results.items() if result.status == "success"}
+
     @contextmanager
     def store(self) -> Iterator[Store]:
         """The warehouse, open. Raises InputError or WarehouseError."""

@@ -28,17 +28,20 @@ def in_words(violations: Iterable[Violation]) -> str:
     return "; ".join(f"guard `{violation.guard}`: {violation.reason}" for violation in violations)
 
 
-def check(guards: Guards, plan: PlanSummary, *, deletes_declared: bool, first: bool = False) -> Iterator[Violation]:
+def check(
+    guards: Guards, plan: PlanSummary, *, deletes_declared: bool, first: bool = False, whole: bool = True
+) -> Iterator[Violation]:
     """The guards that a plan breaks.
 
     `deletes_declared`: the sync's mode is delete, so that its rows are deletes on purpose. `first`: no run of the sync
     has come through yet, so that the ledger is no measure of what is usual; a share bounds only removals then.
+    `whole`: the plan has looked at every row of the model.
     """
     removals = plan.count(*REMOVALS)
     emptied = _emptied(guards, plan)
     if emptied is not None and removals and not deletes_declared:
         yield Violation("empty_model", f"{emptied}, and {_records(removals)} would be removed", removals_only=True)
-    if guards.min_rows is not None and plan.model_rows < guards.min_rows:
+    if whole and guards.min_rows is not None and plan.model_rows < guards.min_rows:
         yield Violation("min_rows", f"the model has {_rows(plan.model_rows)}, fewer than {guards.min_rows}", False)
     changes = plan.count("create", "update", *REMOVALS)
     measure = 0 if first else plan.ledger_rows
@@ -50,9 +53,9 @@ def check(guards: Guards, plan: PlanSummary, *, deletes_declared: bool, first: b
         ("max_updates", guards.max_updates, plan.count("update"), measure, False),
         ("max_changes", guards.max_changes, changes, measure, False),
     )
-    for name, limit, rows, whole, removals_only in limits:
-        if limit is not None and _exceeds(limit, rows, whole):
-            of = f" of {whole}" if isinstance(limit, str) else ""
+    for name, limit, rows, all_of_them, removals_only in limits:
+        if limit is not None and _exceeds(limit, rows, all_of_them):
+            of = f" of {all_of_them}" if isinstance(limit, str) else ""
             yield Violation(name, f"{_rows(rows)}{of}, more than {limit}", removals_only)
 
 

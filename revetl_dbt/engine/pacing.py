@@ -8,31 +8,13 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from contextvars import ContextVar
-from dataclasses import dataclass
 
+from revetl_dbt import tally
 from revetl_dbt.destinations.base import Budget, DestinationError, QuotaExhaustedError
 
 
 class StoppedError(DestinationError):
     """The run was asked to stop while it waited."""
-
-
-@dataclass(slots=True)
-class Tally:
-    """How many requests one sync has sent to its destination."""
-
-    count: int = 0
-
-
-_TALLY: ContextVar[Tally | None] = ContextVar("revetl_requests", default=None)
-
-
-def tally() -> Tally:
-    """Count the requests of this thread, and of what it starts in its context, from now on."""
-    own = Tally()
-    _TALLY.set(own)
-    return own
 
 
 class Pacer:
@@ -69,9 +51,7 @@ class Pacer:
             if self._daily is not None and self.requests >= self._daily:
                 raise QuotaExhaustedError("the destination's `daily_requests` are used up", code="daily_requests")
             self.requests += 1
-            own = _TALLY.get()
-            if own is not None:
-                own.count += 1
+            tally.count(requests=1)
             now = self._clock()
             slot = max(now, self._next, self._paused_until)
             self._next = slot + self._interval

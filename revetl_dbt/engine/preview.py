@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from revetl_dbt import tally
 from revetl_dbt.destinations.base import Account, ObjectType
 from revetl_dbt.engine import guards
 from revetl_dbt.engine.fields import checked_fields, fields_to_create
@@ -50,9 +51,10 @@ class Example:
 class Preview:
     """The plan of one sync; `failed` or `skipped` say why there is none.
 
-    `requests` and `seconds` are estimates: batches alone, without lookups, at the destination's pace. `removal` is what
-    a removed row's record would suffer. `digest` is the same for the same plan and None where the engine has none.
-    `interrupted`: outcomes of a run that died are not in the ledger yet.
+    `requests` and `seconds` are estimates: batches alone, without lookups, at the destination's pace. `bytes_processed`
+    by the queries of the plan, None where the engine does not tell. `removal` is what a removed row's record would
+    suffer. `digest` is the same for the same plan and None where the engine has none. `interrupted`: outcomes of a run
+    that died are not in the ledger yet.
     """
 
     sync: Sync
@@ -70,6 +72,8 @@ class Preview:
     removal: str = "delete"
     requests: int = 0
     seconds: float = 0.0
+    bytes_processed: int | None = None
+    limited: bool = False  # only new rows were looked at
     digest: str | None = None
     interrupted: bool = False
 
@@ -92,12 +96,15 @@ def planned_for(ledger: Ledger, key: str) -> list[Example]:
         ledger.drop_plan()
 
 
-def preview(store: Store, link: Link, sync: Sync, journal_dir: Path, *, limit: int, full_refresh: bool) -> Preview:
+def preview(
+    store: Store, link: Link, sync: Sync, journal_dir: Path, *, limit: int, full_refresh: bool, all_rows: bool
+) -> Preview:
     """The plan of a sync, with up to `limit` examples of each operation and reason. Raises RevetlError."""
     kind = link.destination.object_type(sync.spec.object)
     assert kind is not None  # checked when the project was loaded
     account = link.account(store)
-    ledger = open_sync(store, sync, kind, account, full_refresh=full_refresh, preview=True)
+    used = tally.begin()
+    ledger = open_sync(store, sync, kind, account, full_refresh=full_refresh, whole=all_rows, preview=True)
     plan = ledger.write_plan()
     if sync.spec.backfill == "skip" and not ledger.begun:
         plan = replace(plan, groups=tuple(group for group in plan.groups if group.op != "create"))
@@ -110,15 +117,19 @@ def preview(store: Store, link: Link, sync: Sync, journal_dir: Path, *, limit: i
         result.new_fields = {name: column.value for name, column in missing.items()}
     journal = Journal(journal_dir / f"{table_suffix(sync.name, account.id)}.jsonl")
     result.interrupted = journal.read() is not None
+    result.bytes_processed = used.bytes if store.source.session.tells_bytes else None
     return result
 
 
 def _described(ledger: Ledger, plan: PlanSummary, kind: ObjectType, link: Link, result: Preview, limit: int) -> Preview:
     spec, config = result.sync.spec, link.output.config
+    result.limited = ledger.layout.limited
     result.groups, result.model_rows, result.ledger_rows = plan.groups, plan.model_rows, plan.ledger_rows
     result.unchanged = plan.unchanged(deletes_are_rows=spec.mode.removes)
-    limits = guards.effective(spec.guards, config.guards)
-    result.violations = list(guards.check(limits, plan, deletes_declared=spec.mode.removes, first=not ledger.settled))
+    limits, whole = guards.effective(spec.guards, config.guards), not ledger.layout.limited
+    result.violations = list(
+        guards.check(limits, plan, deletes_declared=spec.mode.removes, first=not ledger.settled, whole=whole)
+    )
     if plan.count("delete"):
         result.removal = operation_for(spec, kind, "delete").value
     rows: str | None = ""

@@ -6,6 +6,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
 
 from revetl_dbt.engine.claims import Claims
 from revetl_dbt.engine.journal import Journal
@@ -64,7 +65,8 @@ class Recorder:
         self._flushing = self._ranges, self._results
         self._ranges, self._results = [], []
         self._flushed = time.monotonic()
-        self._flush = self._pool.submit(self._fold, *self._flushing)
+        ranges, results = self._flushing
+        self._flush = self._pool.submit(copy_context().run, lambda: self._fold(ranges, results))
 
     def _wait(self) -> None:
         """Wait for the flush under way; what a failed one held is still to be recorded."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
@@ -21,7 +21,8 @@ class RunOptions:
     `release` names the syncs whose guards are set aside this once. `release_held`: held rows are sent again, either
     those that were refused, or those whose outcome is unknown too, which may make some of them twice. `command` is what
     the history says of the run. `mask` takes secrets out of what a destination says; `redact` takes values out too, of
-    what the history is to keep about a run of a sync.
+    what the history is to keep about a run of a sync. `all_rows`: every row is looked at, whatever a sync
+    would spare. `builds` says which dbt command built a model, by unique id, where nothing else may have since.
     """
 
     mask: Callable[[str], str] = str
@@ -29,6 +30,8 @@ class RunOptions:
     command: str = "run"
     release_held: Literal["rejected", "unknown too"] | None = None
     full_refresh: bool = False
+    all_rows: bool = False
+    builds: Mapping[str, str] = field(default_factory=dict)
     fail_fast: bool = False
     release: frozenset[str] = frozenset()
     retry: RetryPolicy = field(default_factory=RetryPolicy)
@@ -41,7 +44,9 @@ class SyncResult:
     """What became of one sync.
 
     `status`: success, partial, error, skipped, noop. `planned` = every row with an outcome, held or not attempted.
-    `violations` are the guards that hold something back, `released` those that were set aside.
+    `violations` are the guards that hold something back, `released` those that were set aside. `bytes_processed` by the
+    warehouse's queries: None where the engine does not tell.
+    `unseen` says why the model was not looked at.
     """
 
     sync: Sync
@@ -58,6 +63,8 @@ class SyncResult:
     violations: list[guards.Violation] = field(default_factory=list)
     released: list[guards.Violation] = field(default_factory=list)
     requests: int = 0
+    bytes_processed: int | None = None
+    unseen: str | None = None
     seconds: float = 0.0
 
     @property

@@ -10,11 +10,10 @@ import uuid
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
-from revetl_dbt import __version__
+from revetl_dbt import __version__, tally
 from revetl_dbt.destinations.base import DestinationError
 from revetl_dbt.engine import guards
 from revetl_dbt.engine.link import Link
-from revetl_dbt.engine.pacing import tally
 from revetl_dbt.engine.result import Reporter, RunOptions, SyncResult
 from revetl_dbt.engine.sync_run import SyncRun
 from revetl_dbt.errors import RevetlError, WarehouseError
@@ -82,7 +81,7 @@ class Run:
         self._reporter.started(sync)
         started = time.monotonic()
         link = self._links[sync.spec.destination]
-        requests = tally()
+        used = tally.begin()
         try:
             SyncRun(self._store, link, self._options, self._reporter, self._stop, self.run_id, result).execute()
         except DestinationError as error:
@@ -91,7 +90,8 @@ class Run:
         except RevetlError as error:
             result.status, result.message = "error", str(error)
         result.seconds = time.monotonic() - started
-        result.requests = requests.count
+        result.requests = used.requests
+        result.bytes_processed = used.bytes if self._store.source.session.tells_bytes else None
         self._record(result, began)
         if result.status in ("error", "partial"):
             self._failed.set()
@@ -138,6 +138,7 @@ class Run:
             "skipped": result.guarded,
             "not_attempted": result.not_attempted,
             "requests": result.requests,
+            "bytes_processed": result.bytes_processed,
             "started_at": began,
             "message": self._options.redact(sync, result.message) if result.message else None,
             "dbt_invocation_id": self._options.dbt_invocation_id,

@@ -25,6 +25,7 @@ from revetl_dbt.spec.models import Sync
 from revetl_dbt.spec.parse import check_columns
 from revetl_dbt.warehouse.layout import table_suffix
 from revetl_dbt.warehouse.ledger import REMOVALS, Ledger, PlanSummary, Range, open_ledger
+from revetl_dbt.warehouse.since import digest
 from revetl_dbt.warehouse.store import Store
 
 
@@ -67,12 +68,54 @@ class SyncRun:
     def _locked(self, kind: ObjectType, account: Account) -> None:
         journal = Journal(self._options.journal_dir / f"{table_suffix(self._sync.name, account.id)}.jsonl")
         self._recover(account, journal, kind)
-        ledger = open_sync(self._store, self._sync, kind, account, full_refresh=self._options.full_refresh)
+        if self._not_rebuilt(account):
+            return
+        refresh = self._options.full_refresh
+        ledger = open_sync(self._store, self._sync, kind, account, full_refresh=refresh, whole=self._whole)
         if self._options.release_held is not None:
             ledger.release_held(unknown=self._options.release_held == "unknown too")
         self._sent(ledger, kind, account, journal)
         if not ledger.settled and self._result.status != "error" and self._result.not_attempted == 0:
             self._store.settle(self._sync.name, account.id)
+        self._remember(ledger)
+
+    @property
+    def _whole(self) -> bool:
+        """True when the run is to look at every row, whatever the sync would spare."""
+        options = self._options
+        return options.all_rows or options.full_refresh or options.release_held is not None
+
+    @property
+    def _build(self) -> str | None:
+        """What stands for the rows of the model and what is done with them, where dbt tells when they were made."""
+        command = self._options.builds.get(self._sync.source.unique_id) if self._spec.skip_unchanged else None
+        return None if command is None else f"{command} {digest(self._spec)}"
+
+    def _not_rebuilt(self, account: Account) -> bool:
+        """True when the model is what it was when everything of it had been sent: nothing of it is read."""
+        if self._build is None or self._whole or self._in_doubt:
+            return False
+        state = self._store.sync_states().get((self._sync.name, account.id))
+        if state is None or state.built != self._build:
+            return False
+        self._result.status = "noop"
+        self._result.unseen = f"`{self._sync.source.name}` was not rebuilt since all of it was sent"
+        return True
+
+    def _remember(self, ledger: Ledger) -> None:
+        """What the next run need not look at, when nothing of this one is left over."""
+        result = self._result
+        if result.status not in ("success", "noop") or result.invalid or self._in_doubt:
+            return
+        noted: dict[str, str | None] = {}
+        if self._spec.changed_since is not None:
+            noted["mark"] = ledger.mark and ledger.mark.as_text()
+            if not ledger.layout.limited and not result.held:
+                ledger.forget_rejected()  # of rows that are gone: they would make every plan look at all rows
+        if self._build is not None and not result.held:
+            noted["built"] = self._build
+        if noted:
+            self._store.came_through(self._sync.name, ledger.account, **noted)
 
     def _sent(self, ledger: Ledger, kind: ObjectType, account: Account, journal: Journal) -> None:
         """Plan and send; how it went is in the result."""
@@ -88,7 +131,7 @@ class SyncRun:
         self._store.set_plan(self._sync.name, account.id, plan_id)
         plan = ledger.write_plan()
         self._describe_plan(plan)
-        held = self._guarded(plan, first=not ledger.settled)
+        held = self._guarded(plan, first=not ledger.settled, whole=not ledger.layout.limited)
         self._reporter.planned(self._sync, self._result.planned - self._result.held - self._result.guarded)
         if held is None:
             return
@@ -144,7 +187,7 @@ class SyncRun:
 
     def _nothing_to_do(self, ledger: Ledger) -> bool:
         """One query tells that every row of the model is what the destination accepted."""
-        if self._options.full_refresh or not ledger.begun:
+        if self._options.full_refresh or not ledger.begun or ledger.layout.limited:
             return False
         settled = ledger.settled_rows()
         if settled is None:
@@ -161,11 +204,12 @@ class SyncRun:
         result.planned = plan.count("create", "update", "delete", "clear", "held")
         result.unchanged = plan.unchanged(deletes_are_rows=self._spec.mode.removes)
 
-    def _guarded(self, plan: PlanSummary, *, first: bool) -> tuple[str, ...] | None:
+    def _guarded(self, plan: PlanSummary, *, first: bool, whole: bool) -> tuple[str, ...] | None:
         """The operations that a guard holds; None when it holds the whole sync."""
         result, name = self._result, self._sync.name
         limits = guards.effective(self._spec.guards, self._link.output.config.guards)
-        broken = list(guards.check(limits, plan, deletes_declared=self._spec.mode.removes, first=first))
+        about = {"deletes_declared": self._spec.mode.removes, "first": first, "whole": whole}
+        broken = list(guards.check(limits, plan, **about))
         if not broken:
             return ()
         if name in self._options.release:
@@ -259,9 +303,17 @@ def check_relation(store: Store, sync: Sync) -> list[tuple[str, str]]:
 
 
 def open_sync(
-    store: Store, sync: Sync, kind: ObjectType, account: Account, *, full_refresh: bool = False, preview: bool = False
+    store: Store,
+    sync: Sync,
+    kind: ObjectType,
+    account: Account,
+    *,
+    full_refresh: bool = False,
+    whole: bool = True,
+    preview: bool = False,
 ) -> Ledger:
-    """The ledger of a sync; `preview` gives it a plan table of its own.
+    """The ledger of a sync; `preview` gives it a plan table of its own, and not `whole` lets it leave rows unseen that
+    have not changed since the last run that came through.
 
     Raises InputError when the relation is not there or lacks a column.
     """
@@ -282,5 +334,6 @@ def open_sync(
         facts=facts,
         match_ignores_case=kind.match_ignores_case,
         full_refresh=full_refresh,
+        whole=whole,
         preview=preview,
     )

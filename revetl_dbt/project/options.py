@@ -10,7 +10,8 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """The options that commands share. Names and meaning are dbt's, except `syncs`, `destinations`, `parse` and `gate`.
+    """The options that commands share. Names and meaning are dbt's, except `syncs`, `destinations`, `all_rows`,
+    `parse` and `gate`.
 
     Paths and names are None where the user did not say; dbt's rules then decide (project/paths.py, project/profile.py).
     """
@@ -35,6 +36,7 @@ class Options:
 
     threads: int | None = None
     full_refresh: bool = False
+    all_rows: bool = False
     fail_fast: bool = False
     gate: bool = True
     write_json: bool = True

@@ -128,6 +128,8 @@ def _result(result: SyncResult, timing: Timing, redact: Redact) -> dict[str, Any
         "guards": _guards(result.violations),
         "released": _guards(result.released),
         "requests": result.requests,
+        "bytes_processed": result.bytes_processed,
+        "unseen": result.unseen,
     }
 
 

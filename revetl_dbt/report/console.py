@@ -15,7 +15,7 @@ from revetl_dbt.engine.result import SyncResult
 from revetl_dbt.project.yamlfile import shown
 from revetl_dbt.report.log import Event, Log
 from revetl_dbt.report.progress import Bars
-from revetl_dbt.report.words import counted, joined, plural, reasons, summary, verdict
+from revetl_dbt.report.words import counted, joined, plural, reasons, size, summary, verdict
 from revetl_dbt.spec.models import Sync
 
 WIDTH = 80
@@ -81,11 +81,12 @@ class ConsoleReporter:
         self.timing[sync.name] = (self.timing.get(sync.name, (now, now))[0], now)
         word, color, status, _ = verdict(result)
         rows = summary(result) if result.status != "error" or result.planned else None
-        detail = result.message if result.status == "skipped" else rows
+        detail = result.message if result.status == "skipped" else result.unseen or rows
         message = f"{word} sync {sync.name}" + (f": {detail}" if detail else "")
         spent = None if result.status == "skipped" else result.seconds
         level = {"red": "error", "yellow": "warn"}.get(color, "info") if status not in ("skipped", "no-op") else "info"
-        line = self._dotted(sync, message, click.style(word, fg=color), spent)
+        processed = f" ({size(result.bytes_processed)} processed)" if result.bytes_processed is not None else ""
+        line = self._dotted(sync, message, click.style(word, fg=color) + processed, spent)
         self._log.line(Event.SyncFinished, line, level, **_facts(sync), status=status, execution_time=result.seconds)
 
     def notice(self, text: str) -> None:

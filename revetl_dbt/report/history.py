@@ -13,7 +13,7 @@ from revetl_dbt.engine.look import Look
 from revetl_dbt.engine.preview import Example
 from revetl_dbt.report.log import timestamp
 from revetl_dbt.report.redact import HIDDEN
-from revetl_dbt.report.words import REASONS, counted
+from revetl_dbt.report.words import REASONS, counted, size
 from revetl_dbt.warehouse.history import Event, PastRun
 
 _COLORS = {"success": "green", "noop": None, "partial": "yellow", "error": "red"}
@@ -78,7 +78,8 @@ def _run(run: PastRun) -> Iterator[str]:
     if run.command.startswith("state "):
         rows = run.command
     seconds = f"{(run.finished_at - run.started_at).total_seconds():.1f}s" if run.started_at else ""
-    cost = f"{seconds}, {run.requests or 0:,} requests, run {run.run_id}"
+    processed = "" if run.bytes_processed is None else f", {size(int(run.bytes_processed))} processed"
+    cost = f"{seconds}, {run.requests or 0:,} requests{processed}, run {run.run_id}"
     yield f"{_time(run.finished_at)}  {status}  {run.sync}: {rows}  [{cost}]"
     for text in (run.message, run.released and f"released: {run.released}"):
         if text:

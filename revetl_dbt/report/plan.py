@@ -19,7 +19,7 @@ import click
 from revetl_dbt.engine.preview import Example, FieldChange, Preview
 from revetl_dbt.engine.sending import ORDER
 from revetl_dbt.report.redact import HIDDEN, Redactor, printable
-from revetl_dbt.report.words import REASONS, counted, plural
+from revetl_dbt.report.words import REASONS, counted, plural, size
 from revetl_dbt.spec.models import Mode, Sync
 
 _SIGNS = {"create": ("+", "green"), "update": ("~", "yellow"), "delete": ("-", "red"), "clear": ("-", "red")}
@@ -66,15 +66,7 @@ class PlanText:
                 "",
                 *_wrapped("  Changed fields: ", [f"{name} ({n:,})" for name, n in _by_count(item.changed_fields)]),
             )
-        yield from ("", f"  Plan: {totals(item)}")
-        if item.requests:
-            yield f"  About {plural(item.requests, 'request')}, {_duration(item.seconds)}"
-        for violation in item.violations:
-            held = "the removals are held" if violation.removals_only else "the sync is held"
-            text = f"  Guard `{violation.guard}` is broken: {violation.reason}; {held} (--release {item.sync.name})"
-            yield click.style(text, fg="red")
-        if item.interrupted:
-            yield "  An interrupted run has outcomes that the next run records first; those rows are not sent again"
+        yield from _notes(item)
 
     def _operation(self, item: Preview, op: str) -> Iterator[str]:
         examples = [example for example in item.examples if example.op == op]
@@ -166,6 +158,8 @@ def as_json(item: Preview, redact: Redactor, *, show_values: bool) -> dict[str, 
         ],
         "requests": item.requests,
         "seconds": round(item.seconds, 3),
+        "bytes_processed": item.bytes_processed,
+        "limited": item.limited,
         "digest": item.digest,
         "examples": [_example_json(example, show_values) for example in item.examples],
     }
@@ -213,6 +207,23 @@ def _new_fields(item: Preview) -> Iterator[str]:
         yield ""
     for name, kind in item.new_fields.items():
         yield f"  {click.style('+', fg='green')} field {name} ({kind}) is created first"
+
+
+def _notes(item: Preview) -> Iterator[str]:
+    """What the plan comes to."""
+    yield from ("", f"  Plan: {totals(item)}")
+    if item.limited:
+        yield "  Only new rows were looked at (`changed_since`); --all-rows looks at all of them"
+    if item.requests:
+        yield f"  About {plural(item.requests, 'request')}, {_duration(item.seconds)}"
+    if item.bytes_processed is not None:
+        yield f"  The plan's queries processed {size(item.bytes_processed)}"
+    for violation in item.violations:
+        held = "the removals are held" if violation.removals_only else "the sync is held"
+        text = f"  Guard `{violation.guard}` is broken: {violation.reason}; {held} (--release {item.sync.name})"
+        yield click.style(text, fg="red")
+    if item.interrupted:
+        yield "  An interrupted run has outcomes that the next run records first; those rows are not sent again"
 
 
 def _note(example: Example, item: Preview) -> str:

@@ -69,6 +69,15 @@ def plural(count: int, word: str) -> str:
     return f"{count:,} {word}{'' if count == 1 else 's'}"
 
 
+def size(count: int) -> str:
+    """`3.1 MiB`, as dbt writes it."""
+    number, units = float(count), iter(("Bytes", "KiB", "MiB", "GiB", "TiB"))
+    unit = next(units)
+    while number >= 1024 and unit != "TiB":
+        number, unit = number / 1024, next(units)
+    return f"{number:.1f} {unit}"
+
+
 def reasons(invalid: dict[str, int]) -> str:
     """Invalid rows by reason: "2 null key, 1 duplicate match value"."""
     return counted(*((rows, REASONS.get(reason, reason)) for reason, rows in invalid.items()))

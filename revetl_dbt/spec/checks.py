@@ -20,6 +20,12 @@ _REMOVALS = {
     Mode.DELETE: (OnRemoved.KEEP,),
     Mode.ERASE: (OnRemoved.KEEP,),
 }
+_ELSEWHERE = re.compile(
+    r"\b(select|now|today|sysdate|systimestamp|getdate|getutcdate|(?:current|local)_?(?:date|time|timestamp|datetime)"
+    r"|(?:transaction|statement|clock)_timestamp|rand|random|uuid|gen_random_uuid|generate_uuid|nextval)\b",
+    re.IGNORECASE,
+)
+"""What makes an expression more than a function of its row: the clock, chance, other tables."""
 _NEEDS_MATCH = (Mode.UPSERT, Mode.UPDATE, Mode.DELETE, Mode.ERASE)
 
 
@@ -34,6 +40,7 @@ def check_spec(name: str, spec: SyncSpec) -> Iterator[Problem]:
     for field, mapping in spec.fields.items():
         yield from _check_mapping(field, mapping, spec, subject)
     yield from _check_expressions(spec, subject)
+    yield from _check_economy(spec, subject)
 
 
 def columns_used(spec: SyncSpec) -> Iterator[tuple[tuple[Key, ...], str]]:
@@ -42,6 +49,8 @@ def columns_used(spec: SyncSpec) -> Iterator[tuple[tuple[Key, ...], str]]:
         yield ("key", position), column
     for field, column in spec.match.items():
         yield ("match", field), column
+    if spec.changed_since is not None:
+        yield ("changed_since", "column"), spec.changed_since.column
     for field, mapping in spec.fields.items():
         if mapping.column is not None:
             yield ("fields", field), mapping.column
@@ -175,6 +184,29 @@ def _check_ledger(spec: SyncSpec, subject: str) -> Iterator[Problem]:
         )
 
 
+def _check_economy(spec: SyncSpec, subject: str) -> Iterator[Problem]:
+    if spec.changed_since is not None and spec.mode.removes:
+        summary = f"`changed_since` does not go with mode `{spec.mode.value}` in {subject}"
+        yield Problem(
+            "mode-conflict",
+            summary,
+            ("changed_since",),
+            hint="Records are removed once for each time that a row comes, and that it has gone would stay unseen",
+        )
+    if not spec.skip_unchanged:
+        return
+    for keys, sql in _expressions(spec):
+        found = _ELSEWHERE.search(_without_literals(sql or ""))
+        if found:
+            yield Problem(
+                "not-repeatable",
+                f"`{keys[-1]}` of {subject} looks at more than its row (`{found[0]}`): it can change while the model"
+                " does not",
+                keys,
+                hint="Leave out `skip_unchanged`, or put the expression into the model",
+            )
+
+
 def _check_names(spec: SyncSpec, subject: str) -> Iterator[Problem]:
     for field in spec.fields:
         if field.casefold() in {other.casefold() for other in spec.match}:
@@ -228,9 +260,7 @@ def _check_mapping(field: str, mapping: FieldMapping, spec: SyncSpec, subject: s
 
 
 def _check_expressions(spec: SyncSpec, subject: str) -> Iterator[Problem]:
-    expressions: list[tuple[tuple[Key, ...], str | None]] = [(("where",), spec.where)]
-    expressions += [(("fields", field, "sql"), mapping.sql) for field, mapping in spec.fields.items()]
-    for keys, sql in expressions:
+    for keys, sql in _expressions(spec):
         if sql is None:
             continue
         if "{{" in sql or "{%" in sql:
@@ -246,11 +276,17 @@ def _check_expressions(spec: SyncSpec, subject: str) -> Iterator[Problem]:
             yield Problem("sql-invalid", f"`{keys[-1]}` holds a `;` in {subject}", keys, "one SQL expression")
 
 
+def _expressions(spec: SyncSpec) -> Iterator[tuple[tuple[Key, ...], str | None]]:
+    """Each SQL expression of a declaration, and the keys under which it stands."""
+    yield ("where",), spec.where
+    yield from ((("fields", field, "sql"), mapping.sql) for field, mapping in spec.fields.items())
+
+
 def _columns_sent(spec: SyncSpec, marked: Mapping[str, str]) -> Iterator[tuple[tuple[Key, ...], str]]:
     """The marked columns whose values would leave in clear, each under the keys where it does."""
     for keys, column in columns_used(spec):
         hashed = keys[0] == "fields" and len(keys) == 2 and spec.fields[str(keys[1])].hash
-        if keys[0] != "key" and not hashed and column.casefold() in marked:
+        if keys[0] not in ("key", "changed_since") and not hashed and column.casefold() in marked:
             yield keys, marked[column.casefold()]
     for field, mapping in spec.fields.items():
         if mapping.sql is not None and not mapping.hash:

@@ -95,6 +95,15 @@ class Rejected(BaseModel):
     max_attempts: int = Field(10, ge=1, description="Runs after which a rejected row is held until it changes")
 
 
+class ChangedSince(BaseModel):
+    """Which rows of the model a plan looks at: those that are new since the last run that came through."""
+
+    model_config = STRICT
+
+    column: str = Field(description="A column that only grows when a row changes: a date, a timestamp or a number")
+    all_every: int = Field(24, ge=1, description="Every so many runs all rows are looked at")
+
+
 class SyncSpec(BaseModel):
     """One sync, as it stands in a model's `config.meta.revetl.<name>`, defaults filled in."""
 
@@ -114,6 +123,12 @@ class SyncSpec(BaseModel):
     )
     create_fields: bool = Field(False, description="Create custom fields that the destination does not have yet")
     where: str | None = Field(None, description="SQL condition; a row that stops matching counts as removed")
+    changed_since: ChangedSince | None = Field(
+        None, description="A column that tells which rows are new: most plans then look at those alone"
+    )
+    skip_unchanged: bool = Field(
+        False, description="Do not look at a model that dbt has not rebuilt since everything of it was sent"
+    )
     on_removed: OnRemoved = Field(OnRemoved.KEEP, description="What happens to the record of a removed row")
     backfill: Literal["send", "skip"] = Field(
         "send", description="`append` only: send the rows there are, or start from now"

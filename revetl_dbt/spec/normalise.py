@@ -16,8 +16,9 @@ _MAPPING = "a column, or one of {column: ..}, {value: ..}, {sql: ..}, {lookup: .
 def normalise(declaration: Declaration) -> tuple[dict[str, Any], list[Problem]]:
     """The block of a sync with its short forms written out, and what could not be understood (and is left out).
 
-    `Email: email` becomes `Email: {column: email}`; a single key or `allow_pii` becomes a list; without a key, the
-    columns in `match` are it; the mappings that stand at columns join `fields`.
+    `Email: email` becomes `Email: {column: email}`; a single key or `allow_pii` becomes a list; a name in
+    `changed_since` is its column; without a key, the columns in `match` are it; the mappings that stand at columns join
+    `fields`.
     """
     problems: list[Problem] = []
     subject = f"sync `{declaration.name}`"
@@ -33,6 +34,8 @@ def normalise(declaration: Declaration) -> tuple[dict[str, Any], list[Problem]]:
     for name in ("key", "allow_pii"):
         if isinstance(block.get(name), str):
             block[name] = [block[name]]
+    if isinstance(block.get("changed_since"), str):
+        block["changed_since"] = {"column": block["changed_since"]}
     match = block.get("match")
     if "key" not in block and isinstance(match, Mapping):
         block["key"] = [column for column in match.values() if isinstance(column, str)]

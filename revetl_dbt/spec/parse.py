@@ -145,6 +145,14 @@ def _check_meaning(
     if node.contract_enforced and node.columns:
         yield from checks.unknown_columns(name, spec, node.name, list(node.columns))
     yield from _check_key_tests(name, spec, node, manifest)
+    if spec.skip_unchanged and "view" in (node.materialized or ""):
+        yield Problem(
+            "not-repeatable",
+            f"Sync `{name}` has `skip_unchanged`, and `{node.name}` is a {node.materialized}: its rows change while dbt"
+            " does not build it",
+            ("skip_unchanged",),
+            hint="Leave it out, or materialize the model as a table",
+        )
 
 
 def _check_place(name: str, node: Node) -> Iterator[Problem]:

@@ -88,12 +88,13 @@ def _definitions() -> Json:
 
 
 def _short_forms(sync: Json) -> None:
-    """What the parser accepts beside the full form: a column for a mapping, one name for a list, no key."""
+    """What the parser accepts beside the full form: a column for a mapping, one name for a list or for the column
+    of `changed_since`, no key."""
     properties = sync["properties"]
     properties["fields"]["additionalProperties"] = {
         "anyOf": [{"type": "string", "description": "A column of the model"}, {"$ref": "#/$defs/FieldMapping"}]
     }
-    for name in ("key", "allow_pii"):
+    for name in ("key", "allow_pii", "changed_since"):
         full = properties[name]
         description = full.pop("description")
         properties[name] = {"description": description, "anyOf": [{"type": "string"}, full]}

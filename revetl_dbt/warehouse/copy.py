@@ -42,7 +42,8 @@ def local_layout(layout: Layout, relation: str) -> Layout:
 
     sync = replace(layout.sync, spec=layout.sync.spec.model_copy(update={"where": None}))
     keys, fields = tuple(map(here, layout.keys)), tuple(map(here, layout.fields))
-    return replace(layout, sync=sync, tables=replace(layout.tables, model=relation), keys=keys, fields=fields)
+    tables = replace(layout.tables, model=relation)
+    return replace(layout, sync=sync, tables=tables, keys=keys, fields=fields, since=None)
 
 
 def copy_model(store: Store, layout: Layout, local: Layout) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import gc
 import os
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from revetl_dbt import tally
 from revetl_dbt.errors import InputError, WarehouseError
 
 PACKAGE = "revetl_dbt"
@@ -61,8 +61,6 @@ class DbtSession:
         booted = _boot(options) if isinstance(options, DbtOptions) else options
         self._adapter, self._config, self._error, self.package_version = booted
         self.opened = False
-        self.bytes_processed = 0  # by all queries so far, where the engine tells (BigQuery)
-        self._counting = threading.Lock()
 
     def for_duckdb(self) -> Booted:
         """What renders our macros for DuckDB beside this session. Raises InputError when dbt-duckdb is missing."""
@@ -195,6 +193,11 @@ class DbtSession:
             return [tuple(row) for row in table.rows]
 
     @property
+    def tells_bytes(self) -> bool:
+        """True where the engine tells how many bytes a query has processed: there they are what it is paid for."""
+        return self.adapter_type == "bigquery"
+
+    @property
     def pages_results(self) -> bool:
         """True where a result stays with the engine after its query and is read from there page by page, at no cost."""
         return self.adapter_type == "bigquery"
@@ -207,13 +210,9 @@ class DbtSession:
     def _job_pages(self, sql: str, rows: int | None) -> Iterator[list[tuple[Any, ...]]]:
         """dbt-bigquery has no cursor: a job, and an iterator that asks for the next page when it is wanted."""
         job, result = self._adapter.connections.raw_execute(sql)
-        self._count_bytes(job.total_bytes_processed)
+        tally.count(processed=job.total_bytes_processed or 0)
         result.page_size = rows
         yield from ([row.values() for row in page] for page in result.pages)
-
-    def _count_bytes(self, processed: int | None) -> None:
-        with self._counting:
-            self.bytes_processed += processed or 0
 
     def described(self, sql: str) -> list[tuple[str, str]]:
         """Name and type of each column of a query, without making a table; decimals with their precision where the
@@ -266,7 +265,7 @@ class DbtSession:
             if self.adapter_type not in {"duckdb", "postgres", "redshift"}:
                 for statement in statements:
                     response, _ = self._adapter.execute(statement)
-                    self._count_bytes(getattr(response, "bytes_processed", None))
+                    tally.count(processed=getattr(response, "bytes_processed", None) or 0)
                 return
             manager.begin()
             try:

@@ -33,6 +33,7 @@ class PastRun(NamedTuple):
     skipped: int | None
     not_attempted: int | None
     requests: int | None
+    bytes_processed: int | None
     started_at: dt.datetime | None
     finished_at: dt.datetime
     message: str | None

@@ -58,6 +58,8 @@ class Layout:
     match_ignores_case: bool = False
     removal: str | None = None  # delete or clear: the operation for rows that are gone
     full_refresh: bool = False
+    since: str | None = None  # SQL condition of the rows that are looked at, where not all are
+    limited: bool = False  # not all rows of the model are looked at
     carried: tuple[str, ...] = ()  # ledger columns of fields that are mapped no more: kept as they are
 
     @property
@@ -81,6 +83,8 @@ class Layout:
             "carried": list(self.carried),
             "words": self.words,
             "where": self.sync.spec.where,
+            "since": self.since,
+            "limited": self.limited,
             "mode": Mode.DELETE.value if mode.removes else mode.value,
             "standing": "deleted" if mode.removes else "sent",
             "first_op": _FIRST_OP[mode],

@@ -16,6 +16,7 @@ from revetl_dbt.warehouse.copy import copy_model, local_layout
 from revetl_dbt.warehouse.integrity import check_plan, damaged, fits, inspect
 from revetl_dbt.warehouse.layout import Layout, Tables, checksum, draft, recorded, restored, table_suffix, typed
 from revetl_dbt.warehouse.reader import PAGE_ROWS, RESULT_ROWS
+from revetl_dbt.warehouse.since import Mark, limited, view
 from revetl_dbt.warehouse.store import Store, SyncState
 from revetl_dbt.warehouse.types import is_binary
 
@@ -92,8 +93,19 @@ class Ledger:
     Opened by `open_ledger`; every method opens the calling thread's connection itself.
     """
 
-    def __init__(self, store: Store, layout: Layout, account: str, *, begun: bool, settled: bool = False) -> None:
-        """`begun`: a run has planned the sync before; `settled`: one has come through."""
+    def __init__(
+        self,
+        store: Store,
+        layout: Layout,
+        account: str,
+        *,
+        begun: bool,
+        settled: bool = False,
+        mark: Mark | None = None,
+    ) -> None:
+        """`begun`: a run has planned the sync before; `settled`: one has come through; `mark`: how far this one looks,
+        where that matters to the next."""
+        self.mark = mark
         self.begun = begun
         self.settled = settled
         self.store = store
@@ -286,14 +298,15 @@ def open_ledger(
     facts: dict[str, str],
     match_ignores_case: bool = False,
     full_refresh: bool = False,
+    whole: bool = True,
     preview: bool = False,
 ) -> Ledger:
     """The ledger of a sync at an account, created or widened to what is declared now.
 
     `relation_columns` are the names and types of the model's columns, `facts` what the table of syncs is to say beside
     (destination, object, ...).
-    `preview` gives the plan a table of its own, so that a run that is under way keeps its plan. Raises InputError for
-    columns that cannot be sent.
+    Where not every row has to be looked at (`whole`), the sync's `changed_since` picks them. `preview` gives the plan a
+    table of its own, so that a run that is under way keeps its plan. Raises InputError for columns that cannot be sent.
     """
     session = store.session
     columns = {name.lower(): name for name, _ in relation_columns}
@@ -321,11 +334,15 @@ def open_ledger(
         if health.damage:
             raise damaged(sync, health.damage)
         if state.checksum == current and not health.retyped:
+            seen = view(store, layout, state, relation_columns, current, whole=whole or full_refresh)
+            layout = limited(layout, seen)
             layout = _copied(store, layout, preview) if store.is_local else layout
-            return Ledger(store, restored(layout, state.layout), account, begun=begun, settled=state.settled)
+            layout = restored(layout, state.layout)
+            return Ledger(store, layout, account, begun=begun, settled=state.settled, mark=seen.mark)
         if state.checksum == current:
             for text in health.retyped:
                 store.notice(f"{text}: it is changed back; what no longer fits is sent again")
+    mark = view(store, layout, state, relation_columns, current, whole=True).mark
     layout = _copied(store, layout, preview) if store.is_local else _with_types(store, layout)
     if former and not preview:
         state = _take_over(store, former, sync, account)
@@ -334,7 +351,7 @@ def open_ledger(
         session.run(session.macro("revetl_create_ledger", s=layout.as_argument()))
         layout = _widened(store, layout)
         session.run(session.macro("revetl_index_ledger", s=layout.as_argument()))
-    ledger = Ledger(store, layout, account, begun=begun, settled=state is not None and state.settled)
+    ledger = Ledger(store, layout, account, begun=begun, settled=state is not None and state.settled, mark=mark)
     if preview:
         # What is written down belongs to the plan of the last run, which may have to be recovered yet.
         return ledger

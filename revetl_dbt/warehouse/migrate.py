@@ -4,6 +4,7 @@ forward from what earlier versions wrote, and refused where a later version wrot
     1   the first
     2   revetl_format; when a sync settled; which command ran and which guards it set aside; a refused row's status
     3   revetl_changes; which rows of a sync's plan may have left
+    4   what a run need not look at; how many bytes its queries processed
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from revetl_dbt.warehouse.layout import table_suffix
 if TYPE_CHECKING:
     from revetl_dbt.warehouse.store import Store
 
-FORMAT = 3
+FORMAT = 4
 _OWN = "revetl_format"
 _QUEUE = "revetl_queue"
 
@@ -146,12 +147,13 @@ def _to_2(store: Store) -> None:
         session.run([session.macro("revetl_rejected_to_format_2", s=s, sync=sync, account=account, outcomes=outcomes)])
 
 
-def _to_3(store: Store) -> None:
-    """The new column is empty: of what an earlier version sent only its journal tells."""
+def _new_columns_alone(store: Store) -> None:
+    """They are empty: an earlier version did not know what they tell."""
 
 
-_STEPS: Mapping[int, Callable[[Store], None]] = {2: _to_2, 3: _to_3}
+_STEPS: Mapping[int, Callable[[Store], None]] = {2: _to_2, 3: _new_columns_alone, 4: _new_columns_alone}
 
 _FIRST = frozenset({"revetl_syncs", "revetl_accounts", "revetl_runs", "revetl_outcomes", "revetl_leases"})
-_TABLES: Mapping[int, frozenset[str]] = {1: _FIRST, 2: _FIRST | {_OWN}, 3: _FIRST | {_OWN, "revetl_changes"}}
+_SINCE_3 = _FIRST | {_OWN, "revetl_changes"}
+_TABLES: Mapping[int, frozenset[str]] = {1: _FIRST, 2: _FIRST | {_OWN}, 3: _SINCE_3, 4: _SINCE_3}
 """The shared tables of each format."""

@@ -42,7 +42,8 @@ class SyncState:
     """What an earlier run wrote down about a sync and account.
 
     `settled`: a run has come through, so that the ledger is a measure of what is usual. `object`: what it is of.
-    `claimed`: which rows of the plan may have left, in the words of engine/claims.py.
+    `claimed`: which rows of the plan may have left, in the words of engine/claims.py. `mark`: how far it has looked, in
+    those of warehouse/since.py. `built`: the build of the model that was sent as a whole.
     """
 
     plan_id: str | None
@@ -51,6 +52,8 @@ class SyncState:
     settled: bool = False
     object: str | None = None
     claimed: str | None = None
+    mark: str | None = None
+    built: str | None = None
 
 
 class Store:
@@ -185,11 +188,11 @@ class Store:
 
     def sync_states(self) -> dict[tuple[str, str], SyncState]:
         """What is written down, by (sync, account)."""
-        columns = "sync, account, plan_id, checksum, layout, settled_at, object, claimed"
+        columns = "sync, account, plan_id, checksum, layout, settled_at, object, claimed, mark, built"
         rows = self.query(f"select {columns} from {self.tables['revetl_syncs']}")
         return {
-            (sync, account): SyncState(plan_id, checksum, layout, settled is not None, item, claimed)
-            for sync, account, plan_id, checksum, layout, settled, item, claimed in rows
+            (sync, account): SyncState(plan_id, checksum, layout, settled is not None, *rest)
+            for sync, account, plan_id, checksum, layout, settled, *rest in rows
         }
 
     def save_sync(self, sync: str, account: str, values: Mapping[str, Any], *, known: bool) -> None:
@@ -206,6 +209,11 @@ class Store:
         where = f"{self._of(sync, account)} and settled_at is null"
         self.execute(self._update_sync({"settled_at": self.now()}, where))
 
+    def came_through(self, sync: str, account: str, **noted: str | None) -> None:
+        """Write down what the next run need not look at, now that everything is sent."""
+        settings = {name: self.literal(value) for name, value in noted.items()}
+        self.execute(self._update_sync(settings, self._of(sync, account)))
+
     def forget_sync(self, sync: str, account: str) -> list[str]:
         """The statements that remove a sync's state; its ledger stays."""
         return self._shared("revetl_delete_shared", "revetl_syncs", condition=self._of(sync, account))
@@ -215,8 +223,8 @@ class Store:
         return self._update_sync({"sync": self.literal(sync)}, self._of(former, account))
 
     def set_plan(self, sync: str, account: str, plan_id: str) -> None:
-        """Write down which plan is materialised for a sync; none of its rows has left."""
-        settings = {"plan_id": self.literal(plan_id), "claimed": "null"}
+        """Write down which plan is materialised for a sync; none of its rows has left, and nothing has come through."""
+        settings = {"plan_id": self.literal(plan_id), "claimed": "null", "built": "null"}
         self.execute(self._update_sync(settings, self._of(sync, account)))
 
     def claim(self, sync: str, account: str, plan_id: str, text: str | None) -> list[str]:

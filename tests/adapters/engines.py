@@ -15,6 +15,7 @@ ROOT = Path(__file__).parents[2]
 TESTS = ROOT / "tests"
 SUITE = (
     "bad_input",
+    "changed_since",
     "changes",
     "claims",
     "converge",
@@ -29,6 +30,7 @@ SUITE = (
     "lease",
     "lease_processes",
     "local",
+    "not_rebuilt",
     "options",
     "read_back",
     "queue",

@@ -125,6 +125,25 @@ class TestFine:
         result = tiny.revetl(*API, "--full-refresh")
         assert "1 of 1 OK sync people_to_api: 20 updated [OK]" in said(result.stderr)
 
+    def test_a_model_that_dbt_has_not_rebuilt_is_not_looked_at(self, tiny: Tiny) -> None:
+        manifest = tiny.folder / "target" / "manifest.json"
+        content = json.loads(manifest.read_text())
+        syncs = content["nodes"]["model.tiny.people"]["config"]["meta"]["revetl"]
+        syncs["people_to_api"]["skip_unchanged"] = True
+        manifest.write_text(json.dumps(content))
+        assert tiny.revetl(*API).exit_code == 0
+        tiny.sql("update people set full_name = 'somebody else' where id = 3")
+        result = tiny.revetl(*API)
+        reason = "`people` was not rebuilt since all of it was sent"
+        assert f"1 of 1 NO-OP sync people_to_api: {reason} [NO-OP]" in said(result.stderr)
+        assert tiny.results()["people_to_api"]["unseen"] == reason
+        assert "1 of 1 OK sync people_to_api: 1 updated, 19 unchanged [OK]" in said(
+            tiny.revetl(*API, "--all-rows").stderr
+        )
+        content["metadata"]["invocation_id"] = "one that has begun since"
+        manifest.write_text(json.dumps(content))
+        assert "1 of 1 NO-OP sync people_to_api: 20 unchanged [NO-OP]" in said(tiny.revetl(*API).stderr)
+
     def test_dry_run_is_a_plan(self, tiny: Tiny) -> None:
         with tiny.sandbox() as sandbox:
             result = tiny.revetl(*CRM, "--dry-run")

@@ -219,15 +219,19 @@ class Flow:
         self,
         *,
         full_refresh: bool = False,
+        all_rows: bool = False,
+        build: str | None = None,
         release: bool = False,
         release_held: Literal["rejected", "unknown too"] | None = None,
         store: Store | None = None,
         stop: threading.Event | None = None,
     ) -> SyncResult:
-        """Run the sync once; every error but a deliberate one is raised."""
+        """Run the sync once; every error but a deliberate one is raised. `build`: the dbt command of the model."""
         stop = stop or threading.Event()
         options = RunOptions(
             full_refresh=full_refresh,
+            all_rows=all_rows,
+            builds={} if build is None else {self.sync.source.unique_id: build},
             release=frozenset({self.sync.name} if release else ()),
             release_held=release_held,
             retry=self.retry,

@@ -110,6 +110,18 @@ def local(source: Store, tmp_path: Path) -> Iterator[Store]:
         yield store
 
 
+def test_only_new_rows_are_copied_where_the_sync_says_so(flow: Make, warehouse: Warehouse, local: Store) -> None:
+    people = flow(**SPEC, changed_since={"column": "id"})
+    write(warehouse, 1, 2, 3)
+    assert people.run(store=local).totals.created == 3
+    write(warehouse, 1, 2, 3, 4, 5)
+    result = people.run(store=local)
+    assert (result.model_rows, result.totals.created, result.totals.deleted) == (3, 2, 0)
+    write(warehouse, 2, 3, 4, 5)
+    assert people.run(store=local).totals.deleted == 0
+    assert people.run(store=local, all_rows=True).totals.deleted == 1
+
+
 def counts(flow: Flow, store: Store) -> tuple[str, int, int, int]:
     result = flow.run(store=store)
     return result.status, result.totals.created, result.totals.updated, result.totals.deleted

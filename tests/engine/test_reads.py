@@ -29,7 +29,8 @@ def test_every_row_is_read_once(flow: Make, warehouse: Warehouse, monkeypatch: p
     numbers = [row[0] for page in pages for row in page]
     assert numbers == list(range(group.seq_from, group.seq_to + 1))
     assert len(numbers) == group.rows == ROWS
-    assert max(map(len, pages)) <= PAGE
+    if not warehouse.session.pages_results:  # else the engine decides how much it gives at once
+        assert max(map(len, pages)) <= PAGE
     if ledger.writes_json:
         assert [row[0] for page in ledger.json_pages(group) for row in page] == numbers
     ledger.drop_plan()

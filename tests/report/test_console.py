@@ -39,6 +39,10 @@ REFUSED = Totals(
 
 
 class TestWords:
+    @pytest.mark.parametrize(("count", "text"), [(0, "0.0 Bytes"), (3_250_586, "3.1 MiB"), (2**60, "1048576.0 TiB")])
+    def test_a_size(self, count: int, text: str) -> None:
+        assert words.size(count) == text
+
     @pytest.mark.parametrize(
         ("given", "word", "tally"),
         [

@@ -6,7 +6,7 @@ import pytest
 from shop import USERS, Shop
 
 from revetl_dbt.destinations.base import Guards
-from revetl_dbt.spec.models import FieldMapping, Lookup, Mode, OnRemoved, SyncSpec, Write
+from revetl_dbt.spec.models import ChangedSince, FieldMapping, Lookup, Mode, OnRemoved, SyncSpec, Write
 from revetl_dbt.spec.parse import check_columns
 
 HEAD = "destination: api\nobject: users\nmatch: {email: email}\n"
@@ -186,6 +186,30 @@ PROBLEMS = {
         None,
     ),
     "backfill without append": (f"{BASE}backfill: skip # <-", "mode-conflict", "s.backfill", None),
+    "unseen rows of a delete": (
+        HEAD + "mode: delete\nchanged_since: full_name # <-",
+        "mode-conflict",
+        "s.changed_since",
+        None,
+    ),
+    "a plan that is not repeated, and the clock": (
+        f"{BASE}skip_unchanged: true\nwhere: trial_ends < CURRENT_DATE # <-",
+        "not-repeatable",
+        "s.where",
+        "skip_unchanged",
+    ),
+    "a plan that is not repeated, and another table": (
+        f"{BASE}skip_unchanged: true\nwhere: id in (select id from others) # <-",
+        "not-repeatable",
+        "s.where",
+        None,
+    ),
+    "all rows never": (
+        f"{BASE}changed_since: {{column: full_name, all_every: 0}} # <-",
+        "invalid-value",
+        "s.changed_since.all_every",
+        None,
+    ),
     "fields of a delete": (
         "destination: api\nobject: users\nmode: delete\nmatch: {email: email}\nfields: {name: full_name} # <-",
         "mode-conflict",
@@ -373,6 +397,15 @@ def test_only_relations_can_be_read(shop: Shop, override: dict, code: str) -> No
     assert shop.problem().code == code
 
 
+def test_a_view_changes_although_it_is_not_rebuilt(shop: Shop) -> None:
+    spec = {"destination": "api", "object": "users", "match": {"email": "email"}, "skip_unchanged": True}
+    config = {"meta": {"revetl": {"users_to_api": spec}}}
+    shop.write_models(USERS, config={"materialized": "view", **config})
+    assert shop.problem().code == "not-repeatable"
+    shop.write_models(USERS, config={"materialized": "incremental", **config})
+    assert shop.problems() == []
+
+
 def test_a_column_for_a_sync_that_is_not_there(shop: Shop) -> None:
     shop.write_models(USERS + "        config: {meta: {revetl: {user_to_api: x}}} # <-\n")
     problem = shop.problem()
@@ -446,6 +479,13 @@ class TestPersonalData:
 
 
 class TestColumns:
+    def test_one_that_tells_what_is_new_need_not_be_mapped(self, shop: Shop) -> None:
+        shop.write_sync(f"{BASE}changed_since: updated_at")
+        (sync,) = shop.load().syncs
+        assert sync.spec.changed_since == ChangedSince(column="updated_at", all_every=24)
+        (problem,) = check_columns(sync, ["email", "full_name", "updated_on"])
+        assert (problem.code, problem.hint) == ("unknown-column", "Did you mean `updated_on`?")
+
     def test_are_checked_where_a_contract_is_enforced(self, shop: Shop) -> None:
         contract = {"config": {"materialized": "table", "contract": {"enforced": True}}}
         text = USERS.replace("name: full_name\n    columns", "name: fullname # <-\n    columns")

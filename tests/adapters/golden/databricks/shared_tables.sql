@@ -1,10 +1,10 @@
 create schema if not exists `analytics`.`revetl`;
 
-create table if not exists `analytics`.`revetl`.`revetl_syncs` (sync string, account string, account_name string, destination string, object string, model string, ledger string, plan_id string, checksum string, layout string, state_format bigint, updated_at timestamp_ntz, settled_at timestamp_ntz, claimed string);
+create table if not exists `analytics`.`revetl`.`revetl_syncs` (sync string, account string, account_name string, destination string, object string, model string, ledger string, plan_id string, checksum string, layout string, state_format bigint, updated_at timestamp_ntz, settled_at timestamp_ntz, claimed string, mark string, built string);
 
 create table if not exists `analytics`.`revetl`.`revetl_accounts` (fingerprint string, account string, account_name string, url string, seen_at timestamp_ntz);
 
-create table if not exists `analytics`.`revetl`.`revetl_runs` (run_id string, sync string, account string, model string, destination string, object string, mode string, target string, status string, model_rows bigint, planned bigint, created bigint, updated bigint, deleted bigint, unchanged bigint, invalid bigint, rejected bigint, held bigint, skipped bigint, not_attempted bigint, requests bigint, started_at timestamp_ntz, finished_at timestamp_ntz, message string, dbt_invocation_id string, revetl_version string, command string, released string);
+create table if not exists `analytics`.`revetl`.`revetl_runs` (run_id string, sync string, account string, model string, destination string, object string, mode string, target string, status string, model_rows bigint, planned bigint, created bigint, updated bigint, deleted bigint, unchanged bigint, invalid bigint, rejected bigint, held bigint, skipped bigint, not_attempted bigint, requests bigint, started_at timestamp_ntz, finished_at timestamp_ntz, message string, dbt_invocation_id string, revetl_version string, command string, released string, bytes_processed bigint);
 
 create table if not exists `analytics`.`revetl`.`revetl_outcomes` (run_id string, sync string, account string, seq bigint, row_key string, action string, status string, code string, message string, destination_id string, attempt bigint, recorded_at timestamp_ntz);
 

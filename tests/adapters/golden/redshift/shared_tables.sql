@@ -1,10 +1,10 @@
 create schema if not exists "revetl";
 
-create table if not exists "analytics"."revetl"."revetl_syncs" (sync TEXT, account TEXT, account_name TEXT, destination TEXT, object TEXT, model TEXT, ledger TEXT, plan_id TEXT, checksum TEXT, layout TEXT, state_format bigint, updated_at timestamp, settled_at timestamp, claimed TEXT);
+create table if not exists "analytics"."revetl"."revetl_syncs" (sync TEXT, account TEXT, account_name TEXT, destination TEXT, object TEXT, model TEXT, ledger TEXT, plan_id TEXT, checksum TEXT, layout TEXT, state_format bigint, updated_at timestamp, settled_at timestamp, claimed TEXT, mark TEXT, built TEXT);
 
 create table if not exists "analytics"."revetl"."revetl_accounts" (fingerprint TEXT, account TEXT, account_name TEXT, url TEXT, seen_at timestamp);
 
-create table if not exists "analytics"."revetl"."revetl_runs" (run_id TEXT, sync TEXT, account TEXT, model TEXT, destination TEXT, object TEXT, mode TEXT, target TEXT, status TEXT, model_rows bigint, planned bigint, created bigint, updated bigint, deleted bigint, unchanged bigint, invalid bigint, rejected bigint, held bigint, skipped bigint, not_attempted bigint, requests bigint, started_at timestamp, finished_at timestamp, message TEXT, dbt_invocation_id TEXT, revetl_version TEXT, command TEXT, released TEXT);
+create table if not exists "analytics"."revetl"."revetl_runs" (run_id TEXT, sync TEXT, account TEXT, model TEXT, destination TEXT, object TEXT, mode TEXT, target TEXT, status TEXT, model_rows bigint, planned bigint, created bigint, updated bigint, deleted bigint, unchanged bigint, invalid bigint, rejected bigint, held bigint, skipped bigint, not_attempted bigint, requests bigint, started_at timestamp, finished_at timestamp, message TEXT, dbt_invocation_id TEXT, revetl_version TEXT, command TEXT, released TEXT, bytes_processed bigint);
 
 create table if not exists "analytics"."revetl"."revetl_outcomes" (run_id TEXT, sync TEXT, account TEXT, seq bigint, row_key TEXT, action TEXT, status TEXT, code TEXT, message TEXT, destination_id TEXT, attempt bigint, recorded_at timestamp);
 

@@ -1,10 +1,10 @@
 create schema if not exists "analytics"."revetl";
 
-create table if not exists "analytics"."revetl"."revetl_syncs" (sync varchar, account varchar, account_name varchar, destination varchar, object varchar, model varchar, ledger varchar, plan_id varchar, checksum varchar, layout varchar, state_format bigint, updated_at timestamp, settled_at timestamp, claimed varchar);
+create table if not exists "analytics"."revetl"."revetl_syncs" (sync varchar, account varchar, account_name varchar, destination varchar, object varchar, model varchar, ledger varchar, plan_id varchar, checksum varchar, layout varchar, state_format bigint, updated_at timestamp, settled_at timestamp, claimed varchar, mark varchar, built varchar);
 
 create table if not exists "analytics"."revetl"."revetl_accounts" (fingerprint varchar, account varchar, account_name varchar, url varchar, seen_at timestamp);
 
-create table if not exists "analytics"."revetl"."revetl_runs" (run_id varchar, sync varchar, account varchar, model varchar, destination varchar, object varchar, mode varchar, target varchar, status varchar, model_rows bigint, planned bigint, created bigint, updated bigint, deleted bigint, unchanged bigint, invalid bigint, rejected bigint, held bigint, skipped bigint, not_attempted bigint, requests bigint, started_at timestamp, finished_at timestamp, message varchar, dbt_invocation_id varchar, revetl_version varchar, command varchar, released varchar);
+create table if not exists "analytics"."revetl"."revetl_runs" (run_id varchar, sync varchar, account varchar, model varchar, destination varchar, object varchar, mode varchar, target varchar, status varchar, model_rows bigint, planned bigint, created bigint, updated bigint, deleted bigint, unchanged bigint, invalid bigint, rejected bigint, held bigint, skipped bigint, not_attempted bigint, requests bigint, started_at timestamp, finished_at timestamp, message varchar, dbt_invocation_id varchar, revetl_version varchar, command varchar, released varchar, bytes_processed bigint);
 
 create table if not exists "analytics"."revetl"."revetl_outcomes" (run_id varchar, sync varchar, account varchar, seq bigint, row_key varchar, action varchar, status varchar, code varchar, message varchar, destination_id varchar, attempt bigint, recorded_at timestamp);
 
