@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -31,7 +31,9 @@ FOLDED = 200_000
 class Bench:
     """The sync of a project's one model, without a destination."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, mapped: Sequence[str] = MAPPED) -> None:
+        """`mapped` are the columns, the key first."""
+        self.mapped = mapped
         self.session = DbtSession(DbtOptions(folder, folder))
         self.store = Store(self.session, notice=print)
         self.model = self.session.relation(self.session.schema, "users")
@@ -51,7 +53,7 @@ class Bench:
             "object": "users",
             "key": ["user_id"],
             "match": {"user_id": "user_id"},
-            "fields": {column: {"column": column} for column in MAPPED[1:]},
+            "fields": {column: {"column": column} for column in self.mapped[1:]},
         }
         database, schema = self.session.database, self.session.schema
         source = Source("model.bench.users", "users", self.model, database, schema, "users", (), "models/users.sql")
