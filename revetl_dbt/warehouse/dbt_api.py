@@ -193,6 +193,11 @@ class DbtSession:
             return [tuple(row) for row in table.rows]
 
     @property
+    def has_transactions(self) -> bool:
+        """True where several statements are one change, and two changes of a table at once are two."""
+        return self.adapter_type in {"duckdb", "postgres", "redshift"}
+
+    @property
     def tells_bytes(self) -> bool:
         """True where the engine tells how many bytes a query has processed: there they are what it is paid for."""
         return self.adapter_type == "bigquery"
@@ -262,7 +267,7 @@ class DbtSession:
         """Execute statements in one transaction where the adapter has them; nothing is kept of a failed one."""
         manager = self._adapter.connections
         with self._failures():
-            if self.adapter_type not in {"duckdb", "postgres", "redshift"}:
+            if not self.has_transactions:
                 for statement in statements:
                     response, _ = self._adapter.execute(statement)
                     tally.count(processed=getattr(response, "bytes_processed", None) or 0)

@@ -9,7 +9,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -71,6 +71,7 @@ class Store:
         self.tables = {name: session.relation(self.schema, name) for name in SHARED_TABLES}
         self._notice = notice
         self._prepared = False
+        self._turn = threading.Lock()  # to change tables that all syncs share
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)  # users, or whether the database is being closed
         self._users = 0
@@ -313,12 +314,10 @@ class Store:
         where, table = self._of(sync, account), self.tables["revetl_leases"]
         for held, held_by in self.session.fetch(f"select run_id, holder from {table} where {where}"):
             if is_dead(str(held_by)):
-                self.session.run(self._lease("revetl_drop_lease", sync, account, held))
+                self._run(self._lease("revetl_drop_lease", sync, account, held))
         found = f"select run_id, holder, acquired_at, expires_at from {table} where {where} order by acquired_at"
         try:
-            self.session.run(
-                self._lease("revetl_take_lease", sync, account, run_id, holder=holder(), seconds=LEASE_SECONDS)
-            )
+            self._run(self._lease("revetl_take_lease", sync, account, run_id, holder=holder(), seconds=LEASE_SECONDS))
         except WarehouseError:
             # Two runs inserted at once and the engine let one through: who it was stands in the table.
             rows = self.session.fetch(found)
@@ -331,7 +330,7 @@ class Store:
         """Keep holding the sync. Raises LeaseHeldError when the lease was lost."""
         table = self.tables["revetl_leases"]
         with self.connection():
-            self.session.run(self._lease("revetl_renew_lease", sync, account, run_id, seconds=LEASE_SECONDS))
+            self._run(self._lease("revetl_renew_lease", sync, account, run_id, seconds=LEASE_SECONDS))
             mine = self.session.fetch(
                 f"select 1 from {table} where {self._of(sync, account)} and run_id = {self.literal(run_id)}"
             )
@@ -341,7 +340,7 @@ class Store:
     def release_lease(self, sync: str, account: str, run_id: str) -> None:
         """Let others send the sync."""
         with self.connection():
-            self.session.run(self._lease("revetl_drop_lease", sync, account, run_id))
+            self._run(self._lease("revetl_drop_lease", sync, account, run_id))
 
     def _lease(self, macro: str, sync: str, account: str, run_id: str, **arguments: Any) -> list[str]:
         which = {"sync": sync, "account": account, "run_id": run_id}
@@ -385,7 +384,19 @@ class Store:
 
     def execute(self, statements: list[str]) -> None:
         """Statements in one transaction where there are transactions."""
-        self._with_room(lambda: self.session.run(statements))
+        self._with_room(lambda: self._run(statements))
+
+    def _run(self, statements: list[str]) -> None:
+        """Statements through the thread's connection. Where there are no transactions, engines refuse, or undo, one of
+        two changes of a table at once, whatever their rows: syncs side by side take turns with the tables they share.
+        """
+        if self.session.has_transactions:
+            self.session.run(statements)
+            return
+        for statement in statements:
+            shared = any(relation in statement for relation in self.tables.values())
+            with self._turn if shared else nullcontext():
+                self.session.run([statement])
 
 
 def _memory_of_machine() -> float:

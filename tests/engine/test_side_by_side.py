@@ -14,6 +14,7 @@ from revetl_dbt.destinations.base import Batch, ObjectType, Outcome
 from revetl_dbt.engine.result import RunOptions, SyncResult
 from revetl_dbt.engine.run import Run
 from revetl_dbt.spec.models import Sync
+from revetl_dbt.warehouse.dbt_api import DbtSession
 
 from .fake import Fake, people
 from .harness import EAGER, Flow, Listener, Warehouse
@@ -79,6 +80,31 @@ def test_they_share_the_concurrency_of_the_destination(
     results = run(warehouse, tmp_path, two, syncs(warehouse, first="people", second=second), concurrency)
     assert [r.status for r in results] == ["success", "success"]
     assert two.most == concurrency
+
+
+def test_they_take_turns_with_shared_tables_where_there_are_no_transactions(
+    warehouse: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shared, once, most = set(warehouse.store.tables.values()), threading.Lock(), [0, 0]
+    run_statements = DbtSession.run
+
+    def watched(session: DbtSession, statements: Sequence[str]) -> None:
+        changes = len(statements) == 1 and any(relation in statements[0] for relation in shared)
+        if changes:
+            assert once.acquire(blocking=False), "two changes at once"
+        most[changes] += 1
+        try:
+            run_statements(session, statements)
+        finally:
+            if changes:
+                once.release()
+
+    warehouse.store.prepare()
+    monkeypatch.setattr(DbtSession, "has_transactions", False)
+    monkeypatch.setattr(DbtSession, "run", watched)
+    results = run(warehouse, tmp_path, Two(), syncs(warehouse, first="people", second="pets"), concurrency=4)
+    assert [r.status for r in results] == ["success", "success"], [r.message for r in results]
+    assert min(most) > 0
 
 
 def test_what_is_looked_up_goes_first(warehouse: Warehouse, tmp_path: Path) -> None:
