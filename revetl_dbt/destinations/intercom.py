@@ -320,8 +320,10 @@ class Intercom(HttpDestination):
 
     def describe(self, object: str) -> Sequence[FieldInfo]:  # noqa: A002 - the contract's word
         model = _MODELS.get(object)
+        if model is None and self.object_type(object) is not None:
+            raise NotImplementedError(f"Intercom does not describe the fields of `{object}`")
         if model is None:
-            raise FatalError(f"Intercom does not describe an object `{object}`", code="object")
+            raise FatalError(f"Intercom has no object `{object}`", code="object")
         body = decode_json(self.request("GET", "/data_attributes", params={"model": model}))
         standard = [_standard(name, kind) for name, kind in _FIELDS[object].items()]
         custom = [_attribute(item) for item in _data(body, "name") if item.get("custom")]
@@ -422,12 +424,21 @@ class Intercom(HttpDestination):
         try:
             return self._create_contact(object_name, change)
         except _Refused as refused:
-            existing = _CONFLICTING.search(refused.message) if refused.http == 409 else None
-            if existing is None:
-                raise
+            existing = self._conflicting(object_name, change, refused)
             if "archived" in refused.message.lower():
-                self._ask("POST", f"/contacts/{_segment(existing[1])}/unarchive")
-        return self._update_contact(object_name, change, existing[1])
+                self._ask("POST", f"/contacts/{_segment(existing)}/unarchive")
+        return self._update_contact(object_name, change, existing)
+
+    def _conflicting(self, object_name: str, change: Change, refused: _Refused) -> str:
+        """The id of the contact that a new one conflicts with: the refusal names it, or it is looked for. Raises the
+        refusal when there is none to update."""
+        if refused.http != 409:
+            raise refused
+        named = _CONFLICTING.search(refused.message)
+        found = named[1] if named else self._contact_of(object_name, change)
+        if found is None:
+            raise refused
+        return found
 
     def _create_contact(self, object_name: str, change: Change) -> Outcome:
         given = _filled(_record(object_name, {**change.match, **change.fields}))
@@ -671,6 +682,9 @@ class Intercom(HttpDestination):
         values: Sequence[Any],
         fields: Sequence[str],
     ) -> Iterable[Found]:
+        kind = self.object_type(object)
+        if kind is None or not kind.reads:
+            raise NotImplementedError(f"`{object}` cannot be read back from Intercom")
         wanted = {_folded(match, value): value for value in values}
         if not wanted:
             return []

@@ -8,9 +8,9 @@ account may have 30 jobs; - bulk imports of users are off until Zendesk's suppor
 written one by one; - there is no bulk upsert of organizations, and none by name: they are looked up, then created and
 updated; - tickets are deleted first, and a job that tells of all together erases them; - one user may be updated five
 times a minute, refused with 429 and plain text; - null clears; dates are days, and there are no fields for moments; -
-`tags` replaces all tags of a record, a tag can also be added and removed by itself; - a ticket that is created again
-with the same `Idempotency-Key` within two hours is the same ticket; - API tokens stop working on 2027-04-30, in favour
-of OAuth's client credentials.
+`tags` replaces all tags of a record, a tag can also be added and removed by itself; - an `organization_id` replaces all
+memberships of a user, null ends them; - a ticket that is created again with the same `Idempotency-Key` within two hours
+is the same ticket; - API tokens stop working on 2027-04-30, in favour of OAuth's client credentials.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import re
 import threading
 import time
 import uuid
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -301,6 +301,8 @@ class Zendesk(HttpDestination):
 
     def describe(self, object: str) -> Sequence[FieldInfo]:  # noqa: A002 - the contract's word
         kind = _kind(object)
+        if kind is None and self.object_type(object) is not None:
+            raise NotImplementedError(f"Zendesk does not describe the fields of `{object}`")
         if kind is None:
             raise FatalError(f"Zendesk has no object `{object}` whose fields are described", code="object")
         path, key = _definitions(kind)
@@ -403,12 +405,16 @@ class Zendesk(HttpDestination):
         form, fold = (_OWN_ID, str) if own else (_ID, _folded)
         ids = {seq: str(found) for seq, found in known.items() if found and form.fullmatch(str(found))}
         for name in ("external_id", *_ALSO_UNIQUE.get(object_name, ())):
-            asked: dict[str, list[int]] = {}
+            asked: dict[str, list[Change]] = {}
             for change in changes:
                 if change.match.get(name) and not known[change.seq]:
-                    asked.setdefault(fold(change.match[name]), []).append(change.seq)
-            for found in self.read(object_name, name, list(asked), ()):
-                ids.update(dict.fromkeys(asked[found.match], found.id))
+                    asked.setdefault(fold(change.match[name]), []).append(change)
+            values = [same[0].match[name] for same in asked.values()]
+            found = [(fold(item.match), item.id) for item in self.read(object_name, name, values, ())]
+            times = Counter(key for key, _ in found)
+            for key, record in found:
+                if times[key] == 1:  # several tickets may share one: which is meant cannot be told
+                    ids.update({change.seq: record for change in asked[key]})
         return ids
 
     # -- one at a time -------------------------------------------------------------------------------
@@ -548,7 +554,7 @@ class Zendesk(HttpDestination):
             return self._removed(change, self.send("DELETE", f"{_MEMBERSHIP_PATH}/{change.id}"), "", change.id)
         pair = self._members([change]).get(change.seq)
         if pair is None:
-            return _missing(change, _NO_PAIR)
+            return _nobody(operation, change, _NO_PAIR)
         user, organization = pair
         if operation is Operation.DELETE:
             response = self.send("DELETE", f"/api/v2/users/{user}/organizations/{organization}")
@@ -582,7 +588,7 @@ class Zendesk(HttpDestination):
         kind = _KINDS[_TAGGED[batch.object]]
         ids = self._ids(kind.name, batch.changes)
         nobody = f"Zendesk has no `{kind.one}` with this `external_id` or `id`: was it sent before?"
-        outcomes = [_missing(change, nobody) for change in batch.changes if change.seq not in ids]
+        outcomes = [_nobody(batch.operation, change, nobody) for change in batch.changes if change.seq not in ids]
         owners: dict[str, list[Change]] = {}
         for change in batch.changes:
             if change.seq in ids:
@@ -681,7 +687,8 @@ class Zendesk(HttpDestination):
             response = self.send("DELETE", f"{kind.path}/{record}")
             if not _accepted(response) and response.status_code != 404:
                 raise self.error(response)
-            (deleted if _accepted(response) else gone)[record] = n
+            there = self._removed(change, response, kind.one, record).status is Status.DELETED
+            (deleted if there else gone)[record] = n
         path = f"/api/v2/deleted_{kind.many}/destroy_many"
         calls = [
             _Call("DELETE", path, list(some.values()), params={"ids": ",".join(some)})
@@ -728,7 +735,9 @@ class Zendesk(HttpDestination):
             outcomes.update(_Results(batch).outcomes(rows, positions))
         for n in told.missing:
             if n not in outcomes or outcomes[n].status is not Status.DELETED:  # a deleted ticket may still be erased
-                outcomes[n] = _missing(batch.changes[n], *([_NO_PAIR] if batch.object == _MEMBERSHIPS else []))
+                change = batch.changes[n]
+                pairs = batch.object == _MEMBERSHIPS
+                outcomes[n] = _nobody(batch.operation, change, _NO_PAIR) if pairs else _missing(change)
         listed = [
             outcomes.get(n)
             or Outcome(change.seq, Status.RETRY, change.id, "not_begun", "Zendesk began no job for this")
@@ -1054,6 +1063,12 @@ def _missing(change: Change, text: str = "Zendesk has no such record") -> Outcom
     return Outcome(change.seq, Status.MISSING, None, "RecordNotFound", text)
 
 
+def _nobody(operation: Operation, change: Change, text: str) -> Outcome:
+    """There is no owner of a membership or tag: nothing to add it to, and nothing to take it from."""
+    lacking = _missing(change, text)
+    return lacking._replace(status=Status.REJECTED) if operation is Operation.UPSERT else lacking
+
+
 def _membership(pair: tuple[str, str]) -> dict[str, int]:
     return {"user_id": int(pair[0]), "organization_id": int(pair[1])}
 
@@ -1225,7 +1240,7 @@ def _custom_field(kind: _Kind, item: Mapping[str, Any]) -> FieldInfo | None:
         type=type_,
         label=item.get("title"),
         writable=item.get("active") is not False,
-        options=options if type_ in ("dropdown", "tagger") else None,
+        options=options or None if type_ in ("dropdown", "tagger", "multiselect") else None,
     )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -37,10 +36,17 @@ class StripeStand(Stand):
         return None
 
 
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+    with Sandbox(tmp_path_factory.mktemp("stripe"), ["stripe"]) as made:
+        yield made
+
+
 @pytest.fixture
-def sandbox(tmp_path: Path) -> Iterator[Sandbox]:
-    with Sandbox(tmp_path / "state", ["stripe"]) as running:
-        yield running
+def sandbox(running: Sandbox) -> Sandbox:
+    """The sandbox of this file, empty."""
+    running.reset()
+    return running
 
 
 def stripe_subject(sandbox: Sandbox, kind: str, match: str, **more: tuple[ColumnType, Any]) -> Subject:

@@ -241,14 +241,35 @@ class TestUsers:
         for key in ("a", "b"):
             call(sandbox, "POST", "/contacts", {"external_id": key, "email": "team@x.example"})
         by_email = Change(1, (1,), {"email": "team@x.example"}, {"name": "Team"})
-        created = write(intercom, "users", "upsert", by_email)
-        assert (created.status, created.code) == (Status.REJECTED, "conflict")
-        assert "Multiple existing users match this email address" in str(created.message)
-        updated = write(intercom, "users", "update", by_email)
-        assert (updated.status, updated.message) == (
+        for operation in ("upsert", "update"):
+            refused = write(intercom, "users", operation, by_email)
+            assert (refused.status, refused.code) == (Status.REJECTED, "ambiguous")
+            assert refused.message == "2 contacts have this `email`: match on another field"
+
+    @pytest.mark.parametrize(
+        ("match", "found", "asked"),
+        [
+            ({"external_id": "u1"}, {"id": "5f"}, "/contacts/find_by_external_id/u1"),
+            ({"email": "a@x.example"}, {"data": [{"id": "5f"}]}, "/contacts/search"),
+        ],
+    )
+    def test_a_conflict_that_names_nobody_is_looked_for(
+        self, stub: Stub, match: dict[str, str], found: Any, asked: str
+    ) -> None:
+        intercom = Intercom(IntercomConfig(type="intercom", access_token="t", base_url=stub.url), OpenGate())
+        conflict = Answer(409, {"errors": [{"code": "conflict", "message": "A contact like this exists"}]})
+        stub.answer(conflict, Answer(200, found), Answer(200, {"id": "5f"}))
+        change = Change(1, (1,), match, {"name": "Ada"})
+        assert write(intercom, "users", "upsert", change) == Outcome(1, Status.UPDATED, "5f")
+        assert [line.path for line in stub.asked] == ["/contacts", asked, "/contacts/5f"]
+        stub.answer(conflict, Answer(200, {"data": []}) if "email" in match else Answer(404, {}))
+        refused = write(intercom, "users", "upsert", change)
+        assert (refused.status, refused.code, refused.message) == (
             Status.REJECTED,
-            "2 contacts have this `email`: match on another field",
+            "conflict",
+            "A contact like this exists",
         )
+        intercom.close()
 
     def test_create_refuses_one_that_is_there(self, sandbox: Sandbox, intercom: Intercom) -> None:
         made = write(intercom, "users", "create", ADA)
@@ -700,8 +721,13 @@ class TestFields:
         assert "tier" not in companies
 
     def test_an_object_without_a_description(self, intercom: Intercom) -> None:
-        with pytest.raises(FatalError, match="does not describe an object `events`"):
-            intercom.describe("events")
+        with pytest.raises(FatalError, match="no object `contacts`"):
+            intercom.describe("contacts")
+        for name in ("events", "contact_companies", "tags/VIP"):
+            with pytest.raises(NotImplementedError, match=f"does not describe the fields of `{name}`"):
+                intercom.describe(name)
+            with pytest.raises(NotImplementedError, match=f"`{name}` cannot be read back"):
+                intercom.read(name, "id", ["5f"], [])
         with pytest.raises(FatalError, match="cannot create fields of `events`"):
             intercom.create_field("events", "x", ColumnType.TEXT)
 
@@ -884,6 +910,15 @@ class TestFailures:
         for call in calls:
             with contextlib.suppress(DestinationError):
                 call()
+        intercom.close()
+
+    @pytest.mark.parametrize("code", ["too_many_requests", "retry_after", "request_timeout", "service_unavailable"])
+    def test_a_record_that_is_refused_for_a_passing_reason_is_sent_again(self, stub: Stub, code: str) -> None:
+        intercom = Intercom(IntercomConfig(type="intercom", access_token="t", base_url=stub.url), OpenGate())
+        stub.answer(Answer(422, {"errors": [{"code": code, "message": "not now"}]}))
+        outcome = write(intercom, "users", "create", ADA)
+        assert (outcome.status, outcome.code, outcome.message) == (Status.RETRY, code, "not now")
+        assert stub.last.headers["Intercom-Version"] == "2.16"
         intercom.close()
 
     def test_an_update_that_conflicts_is_refused(self, intercom: Intercom) -> None:

@@ -352,6 +352,15 @@ class TestKeys:
             keys.add(stub.last.headers["Idempotency-Key"])
         assert len(keys) == 3
 
+    def test_every_write_has_a_key_but_a_deletion_which_takes_none(self, stub: Stub, stripe: Stripe) -> None:
+        stub.answer(Answer(200, {"id": "pro"}))
+        for operation in ("create", "update", "archive", "delete"):
+            write(stripe, operation, PRO._replace(id=None if operation == "create" else "pro"), "products")
+        keys = [(asked.method, asked.headers.get("Idempotency-Key")) for asked in stub.asked if asked.method != "GET"]
+        assert [method for method, _ in keys] == ["POST", "POST", "POST", "DELETE"]
+        assert keys[-1][1] is None
+        assert len({uuid.UUID(key) for _, key in keys[:-1]}) == 3
+
     def test_a_repeated_500(self, stub: Stub, stripe: Stripe) -> None:
         again = Answer(
             500, {"error": {"type": "api_error"}}, {"Idempotent-Replayed": "true", "Original-Request": "req_0"}

@@ -53,7 +53,15 @@ SETUP = {
         {"key": "renews", "title": "Renews on", "type": "date"},
     ],
     "organization_fields": [{"key": "tier", "title": "Tier", "type": "text"}],
-    "ticket_fields": [{"id": 360, "title": "Reason", "type": "text"}],
+    "ticket_fields": [
+        {"id": 360, "title": "Reason", "type": "text"},
+        {
+            "id": 361,
+            "title": "Areas",
+            "type": "multiselect",
+            "custom_field_options": [{"value": "api"}, {"value": "billing"}],
+        },
+    ],
     "custom_objects": [
         {"key": "plan", "title": "Plan", "fields": [{"key": "seats", "title": "Seats", "type": "integer"}]}
     ],
@@ -352,6 +360,23 @@ class TestUsers:
         wrong = Change(1, (1,), {"external_id": "a"}, {"name": "Ada", "user_fields.plan": "gold"})
         assert desk.write("users", "upsert", wrong)[1].message == "Plan: gold is invalid"
 
+    def test_the_organization_of_a_user_is_the_only_one_and_null_ends_it(self, desk: Desk) -> None:
+        acme, beta = desk.organization("acme"), desk.organization("beta")
+        known = desk.user("a", organization_id=acme)
+        pair = {"user_external_id": "a", "organization_external_id": "beta"}
+        joined = Change(1, ("a", "beta"), pair, {})
+        for send in (desk.write, desk.job):
+            assert desk.write("organization_memberships", "upsert", joined)[1].status is Status.CREATED
+            send("users", "update", users("a")[0]._replace(fields={"notes": "VIP"}))
+            assert desk.held("users", known)["organizations"] == [acme, beta]
+            send("users", "update", users("a")[0]._replace(fields={"organization_id": beta}))
+            assert desk.held("users", known)["organizations"] == [beta]
+            send("users", "upsert", users("a", organization_id=None)[0])
+            assert desk.held("users", known)["organizations"] == []
+            (found,) = desk.zendesk.read("users", "external_id", ["a"], ["organization_id"])
+            assert found.fields == {"organization_id": None}
+            desk.write("users", "upsert", users("a", organization_id=acme)[0])
+
     @pytest.mark.parametrize("match", [{"external_id": "a"}, {"email": "a@x.test"}])
     def test_update_finds_the_record(self, desk: Desk, match: dict[str, Any]) -> None:
         known = desk.user("a", email="a@x.test")
@@ -475,7 +500,9 @@ class TestMemberships:
     def test_nobody_can_join_what_is_not_there(self, desk: Desk) -> None:
         desk.user("a")
         change = Change(1, (1,), {"user_external_id": "a", "organization_external_id": "gone"}, {})
-        assert desk.write("organization_memberships", "upsert", change)[1].status is Status.MISSING
+        nobody = desk.write("organization_memberships", "upsert", change)[1]
+        assert (nobody.status, nobody.code) == (Status.REJECTED, "RecordNotFound")
+        assert "Zendesk has no such user, or no such organization" in str(nobody.message)
         bad = change._replace(match={"user_external_id": "a", "organization_id": 99})
         refused = desk.write("organization_memberships", "upsert", bad)[1]
         assert (refused.status, refused.message) == (Status.REJECTED, "Organization: is invalid")
@@ -492,12 +519,12 @@ class TestMemberships:
         outcomes = desk.job("organization_memberships", "upsert", *changes)
         assert [outcome.status for outcome in outcomes.values()] == [
             Status.CREATED,
-            Status.MISSING,
+            Status.REJECTED,
             Status.UNCHANGED,
             Status.CREATED,
         ]
         nobody = desk.job("organization_memberships", "upsert", changes[1])
-        assert nobody[1].status is Status.MISSING
+        assert nobody[1].status is Status.REJECTED
 
     def test_a_removal_that_is_not_answered_as_one(self, stub: Stub, stubbed: Zendesk) -> None:
         stub.answer(Answer(200, {}))
@@ -524,7 +551,7 @@ class TestTags:
             self.tag(n, key, tag) for n, (key, tag) in enumerate([("a", "x"), ("b", "y"), ("a", "z"), ("c", "x")])
         ]
         outcomes = desk.write("user_tags", "upsert", *changes)
-        assert [outcomes[n].status for n in range(4)] == [Status.ACCEPTED] * 3 + [Status.MISSING]
+        assert [outcomes[n].status for n in range(4)] == [Status.ACCEPTED] * 3 + [Status.REJECTED]
         assert desk.sent() == [("GET", "/users/show_many"), ("PUT", f"/users/{a}/tags"), ("PUT", f"/users/{b}/tags")]
         assert desk.held("users", a)["tags"] == ["x", "z"]
 
@@ -608,6 +635,17 @@ class TestTickets:
             desk.write("tickets", "create", Change(1, (n,), {"external_id": "t1"}, self.FIELDS))
         outcome = desk.write("tickets", "upsert", Change(1, (1,), {"external_id": "t1"}, self.FIELDS))[1]
         assert (outcome.status, outcome.code) == (Status.REJECTED, "ambiguous")
+        several = Change(1, (1,), {"external_id": "t1"}, {"priority": "low"})
+        for send in (desk.write, desk.job):
+            for operation in ("update", "delete"):
+                assert send("tickets", operation, several)[1].status is Status.MISSING
+        assert {record.properties["priority"] for record in desk.sandbox.store.scan("zendesk", "tickets")} == {"high"}
+
+    def test_an_external_id_is_asked_for_as_it_is(self, desk: Desk) -> None:
+        known = desk.write("tickets", "create", Change(1, (1,), {"external_id": "T-1"}, self.FIELDS))[1].id
+        change = Change(1, (1,), {"external_id": "T-1"}, {"priority": "low", "custom_fields.361": ["api", "billing"]})
+        assert desk.write("tickets", "update", change)[1] == Outcome(1, Status.UPDATED, known)
+        assert desk.held("tickets", known)["custom_fields"]["361"] == ["api", "billing"]
 
     def test_a_comment_cannot_be_changed(self, desk: Desk) -> None:
         change = Change(1, (1,), {"external_id": "t1"}, self.FIELDS)
@@ -642,6 +680,12 @@ class TestTickets:
         assert desk.job("tickets", "erase", *known)[1].status is Status.MISSING
         with pytest.raises(FatalError, match="in background jobs only"):
             desk.write("tickets", "erase", known[0])
+
+    def test_a_page_of_a_proxy_deletes_no_ticket(self, stub: Stub, stubbed: Zendesk) -> None:
+        stub.answer(Answer(200, b"<html>"))
+        with pytest.raises(UnknownOutcomeError):
+            begun(stubbed, batch("tickets", "erase", Change(1, (1,), {"id": 7}, {}, "7")))
+        assert len(stub.asked) == 1
 
     def test_tickets_that_were_not_erased_are_tried_again(self, stub: Stub, stubbed: Zendesk) -> None:
         given = batch("tickets", "erase", Change(1, (1,), {"id": 7}, {}, "7"))
@@ -996,13 +1040,21 @@ class TestFields:
         assert fields["external_id"].unique
         assert not fields["id"].writable
         assert fields["role"].options == ("end-user", "agent", "admin")
-        assert [f.name for f in desk.zendesk.describe("tickets") if "." in f.name] == ["custom_fields.360"]
+        assert [f for f in desk.zendesk.describe("tickets") if "." in f.name] == [
+            FieldInfo("custom_fields.360", "text", "Reason"),
+            FieldInfo("custom_fields.361", "multiselect", "Areas", options=("api", "billing")),
+        ]
         names = [info.name for info in desk.zendesk.describe("custom_objects/plan")]
         assert names == ["id", "external_id", "name", "created_at", "updated_at", "custom_object_fields.seats"]
 
-    @pytest.mark.parametrize("name", ["custom_objects/none", "macros", "user_tags"])
+    @pytest.mark.parametrize("name", ["custom_objects/none", "macros"])
     def test_no_such_object(self, desk: Desk, name: str) -> None:
         with pytest.raises(FatalError, match=f"no object `{name}`"):
+            desk.zendesk.describe(name)
+
+    @pytest.mark.parametrize("name", ["organization_memberships", "user_tags"])
+    def test_objects_without_fields(self, desk: Desk, name: str) -> None:
+        with pytest.raises(NotImplementedError, match=f"does not describe the fields of `{name}`"):
             desk.zendesk.describe(name)
 
     def test_all_pages(self, desk: Desk) -> None:

@@ -142,7 +142,7 @@ class Attributes:
             "description": given.get("description"),
             "data_type": "string" if kind == "options" else kind,
             **({"options": options} if options else {}),
-            "api_writable": True,
+            "api_writable": given.get("api_writable") is not False,
             "ui_writable": False,
             "messenger_writable": bool(given.get("messenger_writable")),
             "custom": True,

@@ -166,5 +166,6 @@ class Zendesk(Vendor):
         self.desk.reload()
 
     def reset(self) -> None:
-        """Start the rate limit windows anew."""
+        """Start the rate limit windows anew; no job is running any more."""
         self._limiter.reset()
+        self.jobs.reset()

@@ -33,6 +33,10 @@ class Jobs:
         self._url = url
         self.polls = 1
 
+    def reset(self) -> None:
+        """Forget which jobs are running."""
+        self._store.set_setting(_RUNNING, [])
+
     def start(self, kind: Kind, items: Sequence[Any], verb: str, act: Act) -> dict[str, Any]:
         """Begin a job that does `act` to each item; its status as the API shows it. ApiError when it cannot begin."""
         self._check(items)

@@ -1,7 +1,9 @@
 """Who belongs to which organization.
 
 https://developer.zendesk.com/api-reference/ticketing/organizations/organization_memberships/: a pair is there once; a
-user's first membership, or one that comes with the user, is the default.
+user's first membership, or one that comes with the user, is the default. A user that is written with an
+`organization_id` has no other organization afterwards, and none with null (github.com/facetoe/zenpy/issues/183,
+github.com/Speedygeek/ZendeskApi_v2/issues/68).
 """
 
 from __future__ import annotations
@@ -57,6 +59,14 @@ class Memberships:
                 changes = [Change(record.id, now, "sync", {"organization_id": (None, organization_id)})]
                 self.store.write(VENDOR, NAME, [record], changes)
             return record
+
+    def replace(self, user_id: str, organization_id: str | None) -> None:
+        """Leave a user with this membership only, or with none."""
+        for record in self.of_user(user_id):
+            if str(record.properties["organization_id"]) != organization_id:
+                self.remove(record)
+        if organization_id is not None:
+            self.join(user_id, organization_id, default=True)
 
     def remove(self, record: Record) -> None:
         """End a membership; another one of the user becomes the default."""

@@ -111,8 +111,9 @@ class Records:
             self.store.write(
                 VENDOR, kind.name, [record], [Change(record.id, record.updated, "sync", changed)] if changed else []
             )
-            if kind.name == "users" and given.get("organization_id"):
-                self.memberships.join(record.id, str(given["organization_id"]), default=True)
+            if kind.name == "users" and "organization_id" in given:
+                wanted = given["organization_id"]
+                self.memberships.replace(record.id, None if wanted in (None, "") else str(wanted))
                 record = self.store.read(VENDOR, kind.name, [record.id])[record.id]
         return record
 
@@ -139,7 +140,7 @@ class Records:
             if email not in emails:
                 emails.append(email)  # one that comes later is a second identity
             record.properties.setdefault("email", email)
-        if given.get("organization_id") is not None:
+        if given.get("organization_id") not in (None, ""):
             wanted = str(given["organization_id"])
             if not self.store.read(VENDOR, "organizations", [wanted]):
                 raise Refused(organization=[(f"Organization: {wanted} is invalid", INVALID)])
