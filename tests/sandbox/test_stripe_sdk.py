@@ -59,6 +59,9 @@ def test_products_and_prices(client: Any) -> None:
         {"id": "pro", "name": "Pro", "images": ["https://x.test/1.png"], "shippable": False}
     )
     assert (pro.id, pro.active, pro.images, pro.shippable) == ("pro", True, ["https://x.test/1.png"], False)
+    assert client.v1.products.update("pro", {"description": "For teams", "images": ""}).description == "For teams"
+    assert (client.v1.products.retrieve("pro").name, client.v1.products.retrieve("pro").images) == ("Pro", [])
+    assert [found.id for found in client.v1.products.list({"ids": ["pro", "none"]}).data] == ["pro"]
     monthly = client.v1.prices.create(
         {
             "product": "pro",
