@@ -555,10 +555,13 @@ class Zendesk(HttpDestination):
         pair = self._members([change]).get(change.seq)
         if pair is None:
             return _nobody(operation, change, _NO_PAIR)
-        user, organization = pair
         if operation is Operation.DELETE:
-            response = self.send("DELETE", f"/api/v2/users/{user}/organizations/{organization}")
+            response = self.send("DELETE", "/api/v2/users/{}/organizations/{}".format(*pair))
             return self._removed(change, response, "", None)
+        return self._left(change, self._joined(change, pair))
+
+    def _joined(self, change: Change, pair: tuple[str, str]) -> Outcome:
+        user, organization = pair
         body = {"organization_membership": _membership(pair)}
         response = self.send("POST", _MEMBERSHIP_PATH, json=body)
         if response.status_code == 422:  # also for a user who is a member
@@ -567,6 +570,20 @@ class Zendesk(HttpDestination):
             if there:
                 return Outcome(change.seq, Status.UNCHANGED, str(there[0]["id"]))
         return self._changed(change, response, "organization_membership", Status.CREATED)
+
+    def _settled(self, change: Change, outcome: Outcome) -> Outcome:
+        """What became of a membership by a job, which does not name the one that was there already."""
+        if outcome.status is Status.UNCHANGED and change.id is not None:
+            return self._member(Operation.UPSERT, change)
+        return self._left(change, outcome)
+
+    def _left(self, change: Change, outcome: Outcome) -> Outcome:
+        """The outcome, once the membership has ended that another took the place of; it may be over already."""
+        old = change.id
+        if not outcome.status.accepted or outcome.id in (None, old) or old is None or not _ID.fullmatch(old):
+            return outcome
+        refused = self._refused(change, self.send("DELETE", f"{_MEMBERSHIP_PATH}/{old}"))
+        return outcome if refused is None or refused.status is Status.MISSING else refused
 
     def _members(self, changes: Sequence[Change]) -> dict[int, tuple[str, str]]:
         """The ids of user and organization by `seq`, where both are known or found."""
@@ -743,6 +760,8 @@ class Zendesk(HttpDestination):
             or Outcome(change.seq, Status.RETRY, change.id, "not_begun", "Zendesk began no job for this")
             for n, change in enumerate(batch.changes)
         ]
+        if batch.object == _MEMBERSHIPS:
+            return [self._settled(change, outcome) for change, outcome in zip(batch.changes, listed, strict=True)]
         return self._released(batch, listed)
 
     def _job_rows(self, name: str) -> _Rows | Pending:

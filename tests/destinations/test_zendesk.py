@@ -497,6 +497,22 @@ class TestMemberships:
         assert gone == Outcome(1, Status.DELETED, known)
         assert desk.sent() == [("DELETE", f"/organization_memberships/{known}")]
 
+    def test_who_moves_leaves_the_old_organization(self, desk: Desk) -> None:
+        user = desk.user("a")
+        acme, beta, other = (desk.organization(key) for key in ("acme", "beta", "other"))
+        joined = Change(1, (1,), {"user_id": user, "organization_id": other}, {})
+        desk.write("organization_memberships", "upsert", joined)
+        first = desk.write(
+            "organization_memberships", "upsert", joined._replace(match={**joined.match, "organization_id": acme})
+        )
+        for send, target in ((desk.write, beta), (desk.job, acme), (desk.job, beta)):
+            moved = joined._replace(match={**joined.match, "organization_id": target}, id=first[1].id)
+            for _ in range(2):  # what is left is over then
+                outcome = send("organization_memberships", "upsert", moved)
+                assert outcome[1].status.accepted
+                assert desk.held("users", user)["organizations"] == [other, target]
+                first = outcome if outcome[1].id else first
+
     def test_nobody_can_join_what_is_not_there(self, desk: Desk) -> None:
         desk.user("a")
         change = Change(1, (1,), {"user_external_id": "a", "organization_external_id": "gone"}, {})
