@@ -92,7 +92,17 @@
 {# Rows of `l` for which the condition is true are gone. #}
 {% macro revetl_delete(relation, key, condition) %}{{ return(adapter.dispatch('revetl_delete', 'revetl_dbt')(relation, key, condition)) }}{% endmacro %}
 
-{% macro default__revetl_delete(relation, key, condition) %}{{ return(['delete from ' ~ relation ~ ' as l where ' ~ condition]) }}{% endmacro %}
+{% macro default__revetl_delete(relation, key, condition) %}
+  {{ return(['delete from ' ~ relation ~ ' where ' ~ revetl_dbt.revetl_is_such(relation, key, condition)]) }}
+{% endmacro %}
+
+{% macro duckdb__revetl_delete(relation, key, condition) %}{{ return(['delete from ' ~ relation ~ ' as l where ' ~ condition]) }}{% endmacro %}
+
+{% macro postgres__revetl_delete(relation, key, condition) %}{{ return(revetl_dbt.duckdb__revetl_delete(relation, key, condition)) }}{% endmacro %}
+
+{% macro bigquery__revetl_delete(relation, key, condition) %}{{ return(revetl_dbt.duckdb__revetl_delete(relation, key, condition)) }}{% endmacro %}
+
+{% macro snowflake__revetl_delete(relation, key, condition) %}{{ return(revetl_dbt.duckdb__revetl_delete(relation, key, condition)) }}{% endmacro %}
 
 {% macro spark__revetl_delete(relation, key, condition) %}
   {{ return([
@@ -101,7 +111,20 @@
   ]) }}
 {% endmacro %}
 
-{% macro databricks__revetl_delete(relation, key, condition) %}{{ return(revetl_dbt.default__revetl_delete(relation, key, condition)) }}{% endmacro %}
+{% macro databricks__revetl_delete(relation, key, condition) %}{{ return(revetl_dbt.duckdb__revetl_delete(relation, key, condition)) }}{% endmacro %}
+
+{#
+  The condition as it is written where the table of a delete or update has no name but its own (standard SQL, Redshift's delete, Trino): the keys are
+  found first, and have other names there than in the table.
+#}
+{% macro revetl_is_such(relation, key, condition) %}
+  {%- set found, same = [], [] -%}
+  {%- for name in key %}
+    {%- do found.append('l.' ~ name ~ ' as _such_' ~ loop.index) -%}
+    {%- do same.append('such._such_' ~ loop.index ~ ' = ' ~ name) -%}
+  {%- endfor -%}
+  {{ return('exists (\n  select 1 from (select ' ~ found | join(', ') ~ ' from ' ~ relation ~ ' as l where ' ~ condition ~ ') as such\n  where ' ~ same | join(' and ') ~ '\n)') }}
+{% endmacro %}
 
 
 {# Set columns (a dict of name to SQL) of the rows of `l` for which the condition is true; `names` are all of its columns. #}
@@ -110,9 +133,23 @@
 {% endmacro %}
 
 {% macro default__revetl_update(relation, names, key, settings, condition) %}
-  {%- set parts = [] -%}
-  {%- for name, value in settings.items() %}{% do parts.append(name ~ ' = ' ~ value) %}{% endfor -%}
-  {{ return(['update ' ~ relation ~ ' as l set ' ~ parts | join(', ') ~ ' where ' ~ condition]) }}
+  {{ return(['update ' ~ relation ~ ' set ' ~ revetl_dbt.revetl_settings(settings) ~ ' where ' ~ revetl_dbt.revetl_is_such(relation, key, condition)]) }}
+{% endmacro %}
+
+{% macro duckdb__revetl_update(relation, names, key, settings, condition) %}
+  {{ return(['update ' ~ relation ~ ' as l set ' ~ revetl_dbt.revetl_settings(settings) ~ ' where ' ~ condition]) }}
+{% endmacro %}
+
+{% macro postgres__revetl_update(relation, names, key, settings, condition) %}
+  {{ return(revetl_dbt.duckdb__revetl_update(relation, names, key, settings, condition)) }}
+{% endmacro %}
+
+{% macro bigquery__revetl_update(relation, names, key, settings, condition) %}
+  {{ return(revetl_dbt.duckdb__revetl_update(relation, names, key, settings, condition)) }}
+{% endmacro %}
+
+{% macro snowflake__revetl_update(relation, names, key, settings, condition) %}
+  {{ return(revetl_dbt.duckdb__revetl_update(relation, names, key, settings, condition)) }}
 {% endmacro %}
 
 {% macro spark__revetl_update(relation, names, key, settings, condition) %}
@@ -125,7 +162,47 @@
 {% endmacro %}
 
 {% macro databricks__revetl_update(relation, names, key, settings, condition) %}
-  {{ return(revetl_dbt.default__revetl_update(relation, names, key, settings, condition)) }}
+  {{ return(revetl_dbt.duckdb__revetl_update(relation, names, key, settings, condition)) }}
+{% endmacro %}
+
+{% macro revetl_settings(settings) %}
+  {%- set parts = [] -%}
+  {%- for name, value in settings.items() %}{% do parts.append(name ~ ' = ' ~ value) %}{% endfor -%}
+  {{ return(parts | join(', ')) }}
+{% endmacro %}
+
+
+{# The same two for the rows of `l` that have a row `p` with their key in a query; `matched` is the condition that tells whether they have, `condition` what is asked beside. #}
+{% macro revetl_delete_found(relation, key, query, matched, condition) %}
+  {{ return(adapter.dispatch('revetl_delete_found', 'revetl_dbt')(relation, key, query, matched, condition)) }}
+{% endmacro %}
+
+{% macro default__revetl_delete_found(relation, key, query, matched, condition) %}
+  {{ return(revetl_dbt.revetl_delete(relation, key, 'exists (\n  select 1 from (' ~ query ~ ') as p\n  where ' ~ matched ~ ' and ' ~ condition ~ '\n)')) }}
+{% endmacro %}
+
+{% macro duckdb__revetl_delete_found(relation, key, query, matched, condition) %}
+  {{ return(['delete from ' ~ relation ~ ' as l\nusing (' ~ query ~ ') as p\nwhere ' ~ matched ~ ' and ' ~ condition]) }}
+{% endmacro %}
+
+{% macro postgres__revetl_delete_found(relation, key, query, matched, condition) %}
+  {{ return(revetl_dbt.duckdb__revetl_delete_found(relation, key, query, matched, condition)) }}
+{% endmacro %}
+
+{% macro revetl_update_found(relation, names, key, settings, query, matched, condition) %}
+  {{ return(adapter.dispatch('revetl_update_found', 'revetl_dbt')(relation, names, key, settings, query, matched, condition)) }}
+{% endmacro %}
+
+{% macro default__revetl_update_found(relation, names, key, settings, query, matched, condition) %}
+  {{ return(revetl_dbt.revetl_update(relation, names, key, settings, 'exists (\n  select 1 from (' ~ query ~ ') as p\n  where ' ~ matched ~ ' and ' ~ condition ~ '\n)')) }}
+{% endmacro %}
+
+{% macro duckdb__revetl_update_found(relation, names, key, settings, query, matched, condition) %}
+  {{ return(['update ' ~ relation ~ ' as l\nset ' ~ revetl_dbt.revetl_settings(settings) ~ '\nfrom (' ~ query ~ ') as p\nwhere ' ~ matched ~ ' and ' ~ condition]) }}
+{% endmacro %}
+
+{% macro postgres__revetl_update_found(relation, names, key, settings, query, matched, condition) %}
+  {{ return(revetl_dbt.duckdb__revetl_update_found(relation, names, key, settings, query, matched, condition)) }}
 {% endmacro %}
 
 
@@ -139,14 +216,24 @@
   {{ return(['insert into ' ~ tables[name] ~ ' (' ~ values.keys() | join(', ') ~ ') values (' ~ values.values() | join(', ') ~ ')']) }}
 {% endmacro %}
 
-{# Spark takes no text for a time. #}
+{# Spark and Trino take no text for a time. #}
 {% macro spark__revetl_insert_shared(tables, name, values) %}
-  {%- set typed = [] -%}
+  {%- set typed = revetl_dbt.revetl_typed(name, values) -%}
+  {%- set items = [] -%}
+  {%- for column, value in typed.items() %}{% do items.append(value ~ ' as ' ~ column) %}{% endfor -%}
+  {{ return(revetl_dbt.spark__revetl_insert(tables[name], typed.keys() | list, 'select ' ~ items | join(', '))) }}
+{% endmacro %}
+
+{% macro trino__revetl_insert_shared(tables, name, values) %}
+  {{ return(revetl_dbt.default__revetl_insert_shared(tables, name, revetl_dbt.revetl_typed(name, values))) }}
+{% endmacro %}
+
+{% macro revetl_typed(name, values) %}
+  {%- set typed = {} -%}
   {%- for column, type in revetl_dbt.revetl_shared_tables()[name] if column in values -%}
-    {%- do typed.append('cast(' ~ values[column] ~ ' as ' ~ type ~ ') as ' ~ column) -%}
+    {%- do typed.update({column: 'cast(' ~ values[column] ~ ' as ' ~ type ~ ')'}) -%}
   {%- endfor -%}
-  {%- set names = revetl_dbt.revetl_shared_tables()[name] | map('first') | select('in', values) | list -%}
-  {{ return(revetl_dbt.spark__revetl_insert(tables[name], names, 'select ' ~ typed | join(', '))) }}
+  {{ return(typed) }}
 {% endmacro %}
 
 {% macro databricks__revetl_insert_shared(tables, name, values) %}{{ return(revetl_dbt.default__revetl_insert_shared(tables, name, values)) }}{% endmacro %}

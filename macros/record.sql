@@ -284,11 +284,6 @@ from {{ s.plan }} as p
 left join {{ s.results }} as r on r.seq = p.{{ seq }}
 where {{ revetl_dbt.revetl_in_ranges('p', ranges) }}
   {%- endset -%}
-  {%- set forget_accepted -%}
-delete from {{ s.ledger }} as l
-using ({{ fate }}) as p
-where {{ revetl_dbt.revetl_on_key(s, 'l', 'p') }} and p._status = 'accepted'
-  {%- endset -%}
   {%- set keep_accepted -%}
 insert into {{ s.ledger }} ({{ kept | join(', ') }}, _standing, _destination_id, _run_id, _accepted_at)
 select p.{{ (written + s.carried) | join(', p.') }},
@@ -297,29 +292,25 @@ select p.{{ (written + s.carried) | join(', p.') }},
 from ({{ sent }}) as p
 where p._status = 'accepted'{% if s.mode != 'delete' %} and p._op <> 'delete'{% endif %}
   {%- endset -%}
-  {%- set doubted -%}
-update {{ s.ledger }} as l
-set _standing = 'unsure'
-from ({{ fate }}) as p
-where {{ revetl_dbt.revetl_on_key(s, 'l', 'p') }} and p._status = 'unsure'
-  {%- endset -%}
-  {%- set forget_rejected -%}
-delete from {{ s.rejected }} as l
-using ({{ fate }}) as p
-where {{ revetl_dbt.revetl_on_key(s, 'l', 'p') }} and p._status <> 'not_attempted'{% if not replay %} and l._run_id <> '{{ run_id }}'{% endif %}
-  {%- endset -%}
   {%- set keep_rejected -%}
 insert into {{ s.rejected }} ({{ names | join(', ') }}, _op, _attempts, _status, _code, _message, _run_id, _rejected_at)
 select p.{{ names | join(', p.') }}, p._op, p._attempts + 1, p._status, p._code, p._message, '{{ run_id }}', {{ revetl_dbt.revetl_now() }}
 from ({{ sent }}) as p
 where p._status in ('rejected', 'unknown')
   {%- endset -%}
-  {{ return(([] if fresh else [forget_accepted]) + [keep_accepted] + ([doubted] if doubt else []) + ([] if clean else [forget_rejected, keep_rejected])) }}
+  {%- set key, same = s.key_columns | map(attribute='name') | list, revetl_dbt.revetl_on_key(s, 'l', 'p') -%}
+  {%- set told = "p._status <> 'not_attempted'" ~ ('' if replay else " and l._run_id <> '" ~ run_id ~ "'") -%}
+  {{ return(
+    ([] if fresh else revetl_dbt.revetl_delete_found(s.ledger, key, fate, same, "p._status = 'accepted'"))
+    + [keep_accepted]
+    + (revetl_dbt.revetl_update_found(s.ledger, kept, key, {'_standing': "'unsure'"}, fate, same, "p._status = 'unsure'") if doubt else [])
+    + ([] if clean else revetl_dbt.revetl_delete_found(s.rejected, key, fate, same, told) + [keep_rejected])
+  ) }}
 {% endmacro %}
 
 {#
-  One statement for the ledger: BigQuery runs few statements at a time that change the same table, and has no transaction around them. In a merge a row that
-  was accepted takes the place of the one that was, so that repeating it does no harm.
+  One statement for the ledger, where there is no transaction around several; BigQuery runs few at a time that change the same table as well. In a merge a
+  row that was accepted takes the place of the one that was, so that repeating it does no harm.
 #}
 {% macro bigquery__revetl_fold(s, ranges, run_id, fresh, clean, doubt, replay) %}
   {%- set seq = revetl_dbt.revetl_seq() -%}
@@ -327,9 +318,9 @@ where p._status in ('rejected', 'unknown')
   {%- set kept, values = names + s.carried + ['_standing', '_destination_id', '_run_id', '_accepted_at'], [] -%}
   {%- for column in s.key_columns + s.fields %}{% do values.append('p.' ~ ('once_' if column.write == 'on_create' else '') ~ column.name) %}{% endfor -%}
   {%- for name in s.carried %}{% do values.append('p.' ~ name) %}{% endfor -%}
-  {%- do values.extend(['p._new_standing', 'coalesce(p._new_id, p._destination_id)', "'" ~ run_id ~ "'", revetl_dbt.revetl_now()]) -%}
+  {%- do values.extend(['p._new_standing', 'p._new_id', "'" ~ run_id ~ "'", revetl_dbt.revetl_now()]) -%}
   {%- set sent -%}
-select p.*, r.id as _new_id, coalesce(r.status, 'accepted') as _status, r.code as _code, r.message as _message,
+select p.*, coalesce(r.id, p._destination_id) as _new_id, coalesce(r.status, 'accepted') as _status, r.code as _code, r.message as _message,
   case p._op when 'clear' then 'cleared' when 'delete' then 'deleted' else 'sent' end as _new_standing
 from {{ s.plan }} as p
 left join {{ s.results }} as r on r.seq = p.{{ seq }}
@@ -345,20 +336,23 @@ when matched and {{ goes }} then delete
 when matched then update set {% for name in kept %}{{ name }} = {{ values[loop.index0] }}{{ ', ' if not loop.last }}{% endfor %}
 when not matched and p._status = 'accepted' and not ({{ goes }}) then insert ({{ kept | join(', ') }}) values ({{ values | join(', ') }})
   {%- endset -%}
-  {%- set forget_rejected -%}
-delete from {{ s.rejected }} as l
-where exists (
-  select 1 from ({{ sent }}) as p
-  where {{ revetl_dbt.revetl_on_key(s, 'l', 'p') }} and p._status <> 'not_attempted'
-){% if not replay %} and l._run_id <> '{{ run_id }}'{% endif %}
-  {%- endset -%}
   {%- set keep_rejected -%}
 insert into {{ s.rejected }} ({{ names | join(', ') }}, _op, _attempts, _status, _code, _message, _run_id, _rejected_at)
 select p.{{ names | join(', p.') }}, p._op, p._attempts + 1, p._status, p._code, p._message, '{{ run_id }}', {{ revetl_dbt.revetl_now() }}
 from ({{ sent }}) as p
 where p._status in ('rejected', 'unknown')
   {%- endset -%}
-  {{ return([accept] + ([] if clean else [forget_rejected, keep_rejected])) }}
+  {%- set key, told = s.key_columns | map(attribute='name') | list, "p._status <> 'not_attempted'" ~ ('' if replay else " and l._run_id <> '" ~ run_id ~ "'") -%}
+  {%- set forgotten = revetl_dbt.revetl_delete_found(s.rejected, key, sent, revetl_dbt.revetl_on_key(s, 'l', 'p'), told) -%}
+  {{ return([accept] + ([] if clean else forgotten + [keep_rejected])) }}
+{% endmacro %}
+
+{% macro snowflake__revetl_fold(s, ranges, run_id, fresh, clean, doubt, replay) %}
+  {{ return(revetl_dbt.bigquery__revetl_fold(s, ranges, run_id, fresh, clean, doubt, replay)) }}
+{% endmacro %}
+
+{% macro trino__revetl_fold(s, ranges, run_id, fresh, clean, doubt, replay) %}
+  {{ return(revetl_dbt.bigquery__revetl_fold(s, ranges, run_id, fresh, clean, doubt, replay)) }}
 {% endmacro %}
 
 {#
@@ -403,7 +397,6 @@ where p._status in ('rejected', 'unknown')
   {{ return([accept] + ([] if clean else revetl_dbt.revetl_delete(s.rejected, key, told) + revetl_dbt.revetl_insert(s.rejected, columns, refused))) }}
 {% endmacro %}
 
-{# Delta tables change rows by a merge too, and have no `delete ... using`. #}
 {% macro databricks__revetl_fold(s, ranges, run_id, fresh, clean, doubt, replay) %}
   {{ return(revetl_dbt.bigquery__revetl_fold(s, ranges, run_id, fresh, clean, doubt, replay)) }}
 {% endmacro %}

@@ -26,3 +26,10 @@
 {% macro redshift__revetl_replaced(text, pattern) %}{{ return(revetl_dbt.default__revetl_replaced(text, pattern)) }}{% endmacro %}
 
 {% macro redshift__revetl_now() %}{{ return(revetl_dbt.default__revetl_now()) }}{% endmacro %}
+
+{# In Redshift the table of a delete has no other name: https://docs.aws.amazon.com/redshift/latest/dg/r_DELETE.html #}
+{% macro redshift__revetl_delete(relation, key, condition) %}{{ return(revetl_dbt.default__revetl_delete(relation, key, condition)) }}{% endmacro %}
+
+{% macro redshift__revetl_delete_found(relation, key, query, matched, condition) %}
+  {{ return(revetl_dbt.default__revetl_delete_found(relation, key, query, matched, condition)) }}
+{% endmacro %}

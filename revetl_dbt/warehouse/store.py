@@ -281,10 +281,10 @@ class Store:
 
     def requests_today(self, destination: str) -> int:
         """Requests that finished runs of today (UTC) have sent to a destination."""
-        today = time.strftime("%Y-%m-%d 00:00:00", time.gmtime())
+        today, time_type = time.strftime("%Y-%m-%d 00:00:00", time.gmtime()), self.session.macro("revetl_time_type")
         rows = self.query(
             f"select coalesce(sum(requests), 0) from {self.tables['revetl_runs']}"
-            f" where destination = {self.literal(destination)} and finished_at >= '{today}'"
+            f" where destination = {self.literal(destination)} and finished_at >= cast('{today}' as {time_type})"
         )
         return int(rows[0][0])
 

@@ -90,6 +90,8 @@ def statements(opened: DbtSession, of: Layout) -> Iterator[tuple[str, list[str]]
     shared = {name: opened.relation("revetl", name) for name in SHARED_TABLES}
     about = {"ranges": ranges, "run_id": "run-1"}
     history = {"sync": "people", "account": "1", "relation": shared["revetl_outcomes"]}
+    lease = {"tables": shared, "sync": "people", "account": "1", "run_id": "run-1"}
+    run = {"run_id": "'run-1'", "planned": "5", "rejected": "null", "started_at": "'2026-11-28 12:00:00'"}
     fold = {"fresh": False, "clean": False, "doubt": True, "replay": True}
     rows = [[1, "rejected", None, "bad", "It's wrong"]]
     kinds: dict[str, tuple[str, dict[str, Any]]] = {
@@ -103,6 +105,10 @@ def statements(opened: DbtSession, of: Layout) -> Iterator[tuple[str, list[str]]
         "outcomes": ("revetl_outcomes", {"s": s, **about, **history}),
         "changes": ("revetl_record_changes", {"s": s, **about, **history | {"relation": shared["revetl_changes"]}}),
         "forget_absent": ("revetl_forget_absent", {"s": s}),
+        "release_held": ("revetl_release_held", {"s": s, "unknown": True}),
+        "take_lease": ("revetl_take_lease", {**lease, "holder": "here pid 1", "seconds": 300}),
+        "renew_lease": ("revetl_renew_lease", {**lease, "seconds": 300}),
+        "shared_row": ("revetl_insert_shared", {"tables": shared, "name": "revetl_runs", "values": run}),
     }
     for kind, (macro, arguments) in kinds.items():
         made = opened.macro(macro, **arguments)

@@ -15,6 +15,7 @@ from revetl_dbt.errors import InputError, LeaseHeldError
 from revetl_dbt.spec.models import Mode
 from revetl_dbt.warehouse.entries import Entry, damage, entries, held, last_run, standings
 from revetl_dbt.warehouse.layout import table_suffix
+from revetl_dbt.warehouse.migrate import FORMAT
 from revetl_dbt.warehouse.transfer import Imported, export_lines
 
 from .fake import Fake, Faults, people
@@ -243,15 +244,12 @@ def test_a_file_that_is_not_whole_changes_nothing(sent: Flow, warehouse: Warehou
     store, kind = warehouse.store, warehouse.session.adapter_type
     lines = list(export_lines(store, entry(sent)))
     head, *rows = lines
+    now, former, later = (f'"state_format":{n}'.encode() for n in (FORMAT, FORMAT - 1, FORMAT + 1))
     broken: list[tuple[list[bytes], str, int | None]] = [
         ([b""], "does not begin as `revetl state export` begins a file", 1),
         ([b"{}", *rows], "does not begin as", 1),
-        ([head.replace(b'"state_format":3', b'"state_format":9'), *rows], "is of format 9", 1),
-        (
-            [head.replace(b'"state_format":3', b'"state_format":2'), *rows[:-1]],
-            "holds 0 rows of table `rejected`",
-            None,
-        ),
+        ([head.replace(now, later), *rows], f"is of format {FORMAT + 1}", 1),
+        ([head.replace(now, former), *rows[:-1]], "holds 0 rows of table `rejected`", None),
         ([head.replace(f'"{kind}"'.encode(), b'"oracle"'), *rows], "holds the types of oracle", 1),
         (lines[:-1], "holds 0 rows of table `rejected`", None),
         ([*lines[:-1], lines[-1][:-5]], "is not a row", 4),

@@ -45,5 +45,5 @@ changes as (
   where p._op in ('create', 'update') and p.f_tags is distinct from l.f_tags
 )
 select 'run-1', 'people', '1', _number, _key_text, _op, field, old_value, new_value, _id,
-  cast(current_timestamp as timestamp)
+  cast(current_timestamp at time zone 'UTC' as timestamp(6))
 from changes;

@@ -1,0 +1,7 @@
+update "analytics"."revetl"."revetl_leases" as l set expires_at =
+    dateadd(
+        second,
+        300,
+        cast(getdate() as timestamp)
+        )
+ where sync = 'people' and account = '1' and run_id = 'run-1';

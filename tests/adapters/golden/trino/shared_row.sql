@@ -1,0 +1,1 @@
+insert into "analytics"."revetl"."revetl_runs" (run_id, planned, rejected, started_at) values (cast('run-1' as varchar), cast(5 as bigint), cast(null as bigint), cast('2026-11-28 12:00:00' as timestamp(6)));
