@@ -4,12 +4,16 @@ Facts are from https://developer.salesforce.com/docs (REST API guide: "sObject C
 and Error Responses"; "Bulk API 2.0 and Bulk API Developer Guide": "Prepare CSV Files", "Create a Job", "Get Job ...
 Record Results"; Tooling API: CustomField) and https://help.salesforce.com (OAuth flows, article 000386264):
 
-- a collection holds at most 200 records; results come in the order of the records, and failed rows carry no id; - an
-upsert finds records by an external id (or another field with "ID Lookup"), never by record id, so records whose id is
-known are updated by it; - null clears, except in a checkbox, which is false; - a job's results come in any order and
-repeat what was uploaded: they are joined by the key; in its CSV an empty cell leaves a field alone and `#N/A` clears;
-- rows of batches beyond the daily allocation are in no result at all; - too many requests are a 403; - a URL and its
-headers may hold 16,384 bytes together; - text matches whatever its letter case, unless the field says otherwise.
+- A collection holds at most 200 records; results come in the order of the records, and failed rows carry no id.
+- An upsert finds records by an external id (or another field with "ID Lookup"), never by record id, so records whose id
+  is known are updated by it.
+- null clears, except in a checkbox, which is false.
+- A job's results come as a whole (only those of query jobs have pages), in any order, and repeat what was uploaded:
+  they are joined by the key. In its CSV an empty cell leaves a field alone and `#N/A` clears.
+- Rows of batches beyond the daily allocation are in no result at all.
+- Too many requests are a 403.
+- A URL and its headers may hold 16,384 bytes together.
+- Text matches whatever its letter case, unless the field says otherwise.
 """
 
 from __future__ import annotations

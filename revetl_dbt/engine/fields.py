@@ -66,7 +66,8 @@ def _problems(sync: Sync, kind: ObjectType, fields: Mapping[str, FieldInfo]) -> 
                     hint = "`create_fields: true` creates it"
                 yield Problem("unknown-field", f"{where} has no field `{name}` (sync `{sync.name}`)", place, hint=hint)
         elif not info.writable and name not in sync.spec.match:
-            yield Problem("read-only-field", f"Field `{name}` of {where} cannot be written", place)
+            hint = did_you_mean(name, [other for other, found in fields.items() if found.writable])
+            yield Problem("read-only-field", f"Field `{name}` of {where} cannot be written", place, hint=hint)
         elif name in sync.spec.fields:
             yield from _constant_problems(sync, name, info, where)
     if sync.spec.mode in (Mode.UPSERT, Mode.CREATE):

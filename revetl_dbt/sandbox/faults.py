@@ -22,8 +22,10 @@ results       done; the per-record results are damaged: `how` (shuffle, duplicat
 
 from __future__ import annotations
 
+import csv
 import email.utils
 import fnmatch
+import io
 import json
 import random
 import re
@@ -197,6 +199,8 @@ def damage(fault: Fault, reply: Reply) -> None:
         response.data = _emptied(response.data)
     elif fault.kind == "results" and response.status < 300:
         response.data = _with_results(response.data, lambda rows: _rearranged(rows, fault.how, fault.seed))
+        if response.content_type.startswith("text/csv"):
+            response.body = _with_rows(response.encoded(), lambda rows: _rearranged(rows, fault.how, fault.seed))
 
 
 def _emptied(data: Any) -> Any:
@@ -213,6 +217,14 @@ def _with_results(data: Any, change: Callable[[list[Any]], list[Any]]) -> Any:
         lists = {name: change(data[name]) for name in _RESULTS if isinstance(data.get(name), list)}
         return {**data, **lists}
     return data
+
+
+def _with_rows(body: bytes, change: Callable[[list[Any]], list[Any]]) -> bytes:
+    """A file of results with its rows changed, the first of which is the header."""
+    table = list(csv.reader(io.StringIO(body.decode(), newline="")))
+    text = io.StringIO(newline="")
+    csv.writer(text, lineterminator="\n").writerows([*table[:1], *change(table[1:])])
+    return text.getvalue().encode()
 
 
 def _rearranged(rows: list[Any], how: str, seed: int) -> list[Any]:

@@ -1,23 +1,20 @@
-"""The HubSpot connector behind the engine: associations by lookup, lists, events, erasing, created properties."""
+"""The HubSpot connector behind the engine: associations by lookup, lists, events, erasing, created properties, tokens
+that end."""
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
-from revetl_dbt.destinations.hubspot import HubSpot, HubSpotConfig
-from revetl_dbt.engine.link import open_links
-from revetl_dbt.engine.result import RunOptions, SyncResult
-from revetl_dbt.engine.run import Run
+from revetl_dbt.destinations.hubspot import HubSpotConfig
 from revetl_dbt.sandbox import Sandbox
 from revetl_dbt.sandbox.hubspot import HubSpot as StandIn
-from revetl_dbt.spec.destinations import Output
 
-from .harness import EAGER, Listener, Warehouse, accounted
+from .connected import Connected
+from .harness import Warehouse
 
 SETUP = """
 lists: [{listId: 12, name: Trials, objectTypeId: 0-1, processingType: MANUAL}]
@@ -27,42 +24,25 @@ properties: {companies: [{name: ref, label: Ref, type: string, fieldType: text, 
 """
 
 
-class Crm:
+class Crm(Connected):
     """Runs syncs of a warehouse against a HubSpot of one's own."""
 
     def __init__(self, sandbox: Sandbox, warehouse: Warehouse, folder: Path) -> None:
-        self.sandbox = sandbox
         self.hub = cast("StandIn", sandbox.vendor("hubspot"))
-        self._warehouse = warehouse
-        self._folder = folder
-        config = HubSpotConfig(type="hubspot", base_url=sandbox.url("hubspot"), access_token=sandbox.token("hubspot"))
-        self._output = Output("crm", "dev", HubSpot, config, Path("destinations.yml"), 1)
-
-    def run(self, *syncs: tuple[str, dict[str, Any]]) -> list[SyncResult]:
-        made = [
-            self._warehouse.sync(name, spec.get("model", name), destination="crm", **_without_model(spec))
-            for name, spec in syncs
-        ]
-        options, stop = RunOptions(retry=EAGER, journal_dir=self._folder / "journal"), threading.Event()
-        with open_links({"crm": self._output}, self._warehouse.store, self._folder / "sandbox", stop) as links:
-            results = list(Run(self._warehouse.store, links, options, Listener(), stop).execute(made, {}))
-        for result in results:
-            accounted(result)
-        return results
+        # An installed app, whose tokens end.
+        config = HubSpotConfig(type="hubspot", base_url=sandbox.url("hubspot"), **vars(self.hub.oauth_client()))
+        super().__init__(sandbox, warehouse, folder, config)
 
     def people(self, *rows: dict[str, str]) -> None:
         columns = {"email": "varchar", "company": "varchar", "seats": "integer"}
-        self._warehouse.table("people", columns, [{key: f"'{value}'" for key, value in row.items()} for row in rows])
+        self.warehouse.table("people", columns, [{key: f"'{value}'" for key, value in row.items()} for row in rows])
 
-    def companies_of(self, address: str) -> list[str]:
+    def companies_of(self, address: str, *, labelled: bool = False) -> list[str]:
         contacts, companies = self.hub.hub.kind("contacts"), self.hub.hub.kind("companies")
         (known,) = self.hub.store.owners("hubspot", "contacts", "email", [address]).values()
-        held = self.hub.associations.held(contacts, companies, [known])[known]
+        links = self.hub.associations.held(contacts, companies, [known])[known]
+        held = [other for other, types in links.items() if not labelled or len(types) > 1]
         return sorted(record.properties["ref"] for record in self.hub.store.read("hubspot", "companies", held).values())
-
-
-def _without_model(spec: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in spec.items() if key != "model"}
 
 
 @pytest.fixture
@@ -73,6 +53,7 @@ def crm(warehouse: Warehouse, tmp_path: Path) -> Iterator[Crm]:
         yield Crm(running, warehouse, tmp_path)
 
 
+LOGIN = {"id": "1", "email": "'ada@x.test'", "seats": "3"}
 FIRMS = "firms", {"object": "companies", "match": {"ref": "ref"}, "fields": {"name": {"column": "name"}}}
 PEOPLE = {"model": "people", "object": "contacts", "match": {"email": "email"}}
 
@@ -96,6 +77,25 @@ def test_a_contact_goes_with_the_company_that_is_looked_up(crm: Crm, warehouse: 
     crm.people({"email": "ada@x.test"}, {"email": "bob@x.test", "company": "b"}, {"email": "eve@x.test"})
     assert crm.run(people)[0].totals.updated == 1
     assert crm.companies_of("ada@x.test") == []
+
+
+def test_a_label_goes_with_the_company_that_is_looked_up(crm: Crm, warehouse: Warehouse) -> None:
+    field = "associations.companies.Sold by"
+    people = (
+        "people",
+        {
+            **PEOPLE,
+            "create_fields": True,
+            "fields": {field: {"lookup": {"object": "companies", "match": {"ref": "company"}}}},
+        },
+    )
+    warehouse.table("firms", {"ref": "varchar", "name": "varchar"}, [{"ref": f"'{n}'", "name": f"'{n}'"} for n in "ab"])
+    crm.people({"email": "ada@x.test", "company": "a"})
+    assert [result.status for result in crm.run(people, FIRMS)] == ["success"] * 2
+    crm.people({"email": "ada@x.test", "company": "b"})
+    assert crm.run(people)[0].totals.updated == 1
+    assert crm.companies_of("ada@x.test") == ["a", "b"], "a label that goes leaves the association"
+    assert crm.companies_of("ada@x.test", labelled=True) == ["b"]
 
 
 @pytest.mark.parametrize(
@@ -156,3 +156,24 @@ def test_a_property_is_created_for_its_column(crm: Crm) -> None:
     assert crm.run(("people", spec))[0].totals.accepted == 1
     made = crm.hub.hub.property(crm.hub.hub.kind("contacts"), "paid_seats")
     assert (made.type, made.group) == ("number", "revetl")
+
+
+def test_a_property_of_an_event_is_planned_then_created(crm: Crm, warehouse: Warehouse) -> None:
+    warehouse.table("logins", {"id": "integer", "email": "varchar", "seats": "integer"}, [LOGIN])
+    fields = {"email": {"column": "email"}, "seats": {"column": "seats"}, "plan": {"value": "pro"}}
+    spec = {"object": "events/pe1_login", "mode": "append", "key": ("id",), "fields": fields, "create_fields": True}
+    assert crm.plan("logins", spec).new_fields == {"seats": "integer"}
+    assert {asked.method for asked in crm.sandbox.requests() if "definitions" in asked.path} == {"GET"}
+    assert crm.run(("logins", spec))[0].totals.accepted == 1
+    (event,) = crm.hub.store.scan("hubspot", "event:pe1_login")
+    assert event.properties["seats"] == "3"
+    assert crm.plan("logins", spec).new_fields == {}
+
+
+def test_a_token_that_ends_in_the_middle_is_renewed(crm: Crm) -> None:
+    crm.people(*({"email": f"p{n}@x.test"} for n in range(250)))
+    crm.sandbox.set_faults([{"kind": "expired", "path": "*/batch/upsert", "nth": 2}])
+    (result,) = crm.run(("people", PEOPLE))
+    assert (result.status, result.totals.created) == ("success", 250)
+    tokens = [asked for asked in crm.sandbox.requests() if asked.path.endswith("/token")]
+    assert len(tokens) == 2
