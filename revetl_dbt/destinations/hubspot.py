@@ -96,6 +96,9 @@ class HubSpotConfig(DestinationConfig):
         description="Version in the paths: a date such as `2026-03`, or `v3` (supported until September 2027)",
     )
     portal_id: int | None = Field(None, description="Refuse to run when the token opens another account than this")
+    leave_requests: int | None = Field(
+        None, ge=0, description="Stop when the account has no more API requests left of the day than this"
+    )
     property_group: str = Field(
         "revetl", pattern=r"^[a-z][a-z0-9_]*$", description="Group of the properties that `create_fields` creates"
     )
@@ -264,6 +267,7 @@ class HubSpot(HttpDestination):
         self._access: tuple[str, float] | None = None  # an OAuth token, and when it ends by the monotonic clock
         self._labels: dict[tuple[str, str], list[_Label]] = {}
         self._lists: dict[str, str] = {}  # the type of the records on each list
+        self._left: int | None = None  # requests of the day, as the last answer said; those to installed apps do not
 
     def base_url(self) -> str:
         return self.config.base_url or API
@@ -525,6 +529,13 @@ class HubSpot(HttpDestination):
                 after = str(following) if following and int(following) > int(after) else None
         return list(found.values())
 
+    def send(self, method: str, path: str, **options: Any) -> requests.Response:
+        least = self.config.leave_requests
+        if least is not None and self._left is not None and self._left <= least:
+            text = f"{self._left} API requests are left of the account's day, and `leave_requests` keeps {least}"
+            raise QuotaExhaustedError(text, code="leave_requests")
+        return super().send(method, path, **options)
+
     def error(self, response: requests.Response) -> DestinationError:
         body = json_or_empty(response)
         status, wait = response.status_code, retry_after(response)
@@ -553,6 +564,9 @@ class HubSpot(HttpDestination):
         )
 
     def budget(self, response: requests.Response) -> Budget | None:
+        left = response.headers.get("X-HubSpot-RateLimit-Daily-Remaining", "")
+        if left.isdecimal():
+            self._left = int(left)
         remaining = response.headers.get("X-HubSpot-RateLimit-Remaining", "")
         interval = response.headers.get("X-HubSpot-RateLimit-Interval-Milliseconds", "")
         if not (remaining.isdecimal() and interval.isdecimal()):

@@ -367,6 +367,20 @@ class TestErrors:
                 write(hubspot, "upsert", ADA)
         assert gate.budgets == [Budget(87, 10.0)]
 
+    def test_the_accounts_requests_are_left_to_others(self, stub: Stub, gate: OpenGate) -> None:
+        config = HubSpotConfig(type="hubspot", base_url=stub.url, access_token="t", leave_requests=5)
+        hubspot = HubSpot(config, gate)
+        details = {"portalId": 1}
+        daily = "X-HubSpot-RateLimit-Daily-Remaining"
+        stub.answer(Answer(200, details), *(Answer(200, details, {daily: str(left)}) for left in (6, 5)))
+        for _ in range(3):
+            hubspot.check()
+        with pytest.raises(QuotaExhaustedError, match="5 API requests are left") as caught:
+            hubspot.check()
+        assert caught.value.code == "leave_requests"
+        assert len(stub.asked) == 3
+        hubspot.close()
+
 
 class TestAccount:
     DETAILS: ClassVar = {"portalId": 62515, "uiDomain": "app-eu1.hubspot.com", "portalName": "Ducks", "timeZone": "UTC"}
