@@ -14,10 +14,11 @@
   {%- set parts, finite = [], [] -%}
   {%- for field in s.fields -%}
     {%- set name = "'" ~ dbt.escape_single_quotes(('{' if loop.first else ',') ~ tojson(names[loop.index0]) ~ ':') ~ "'" -%}
-    {%- do parts.append(name ~ " || coalesce(" ~ revetl_dbt.duckdb__revetl_json_value(field.name, field.type) ~ ", 'null')") -%}
+    {%- do parts.append(name ~ ", coalesce(" ~ revetl_dbt.duckdb__revetl_json_value(field.name, field.type) ~ ", 'null')") -%}
     {%- if field.type in ('float', 'date', 'timestamp', 'timestamptz') -%}{%- do finite.append('coalesce(isfinite(' ~ field.name ~ '), true)') -%}{%- endif -%}
   {%- endfor -%}
-  {%- set record = parts | join(' || ') ~ " || '}'" -%}
+  {#- one call: each `||` would copy what stands before it -#}
+  {%- set record = 'concat(' ~ parts | join(', ') ~ ", '}')" -%}
   {{ return('case when ' ~ finite | join(' and ') ~ ' then ' ~ record ~ ' end' if finite else record) }}
 {% endmacro %}
 
