@@ -1,8 +1,8 @@
-"""Airflow with Cosmos: each model is a task, and each writes what it built into the queue by the package's hook."""
+"""Airflow 3 with Cosmos: each model is a task, and each writes what it built into the queue by the package's hook."""
 
 import pendulum
-from airflow.decorators import dag
-from airflow.operators.bash import BashOperator
+from airflow.providers.standard.operators.bash import BashOperator
+from airflow.sdk import dag
 from cosmos import DbtTaskGroup, ProfileConfig, ProjectConfig
 
 PROJECT = "/srv/analytics"

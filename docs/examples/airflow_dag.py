@@ -1,8 +1,8 @@
-"""Airflow: dbt builds, then revetl sends. Both are commands of one environment on the worker."""
+"""Airflow 3: dbt builds, then revetl sends. Both are commands of one environment on the worker."""
 
 import pendulum
-from airflow.decorators import dag
-from airflow.operators.bash import BashOperator
+from airflow.providers.standard.operators.bash import BashOperator
+from airflow.sdk import dag
 
 PROJECT = "/srv/analytics"
 

@@ -44,5 +44,8 @@ def command(options: Options, key: str | None, run_id: str | None, limit: int, s
         write = report.events_as_json if output == "json" else report.events_as_text
         click.echo(write(found, work.mask(show_values=show_values), show_values=show_values), nl=output == "json")
         nothing = not found
-    if nothing:
-        work.log.notice("Nothing is written down yet" if key is None else f"Nothing is written down of key `{key}`")
+    if nothing and key is None:
+        work.log.notice("Nothing is written down yet")
+    elif nothing:
+        kept = "refusals are kept, and accepted changes where a sync says `history: all`"
+        work.log.notice(f"Nothing is written down of key `{key}`: {kept}; `revetl show {key}` says where it stands")

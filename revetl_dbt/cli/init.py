@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import uuid
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from revetl_dbt.cli.options import Command, log_options, pass_options, project_options
+from revetl_dbt.errors import InputError
 from revetl_dbt.project.options import Options
+
+if TYPE_CHECKING:
+    from revetl_dbt.project.manifest import Node
+    from revetl_dbt.project.profile import Profile
+    from revetl_dbt.project.project import Project
 
 _DESTINATIONS = """\
 # Where syncs go: one entry a destination, one output a dbt target, as in profiles.yml.
@@ -33,21 +41,32 @@ def command(options: Options, model: str | None) -> None:
     """Set up destinations.yml and a first sync in a dbt project.
 
     The sync goes to the local sandbox. What exists is kept: destinations.yml is not touched when there is one, and
-    the declaration is added to the model's YAML, or printed where it cannot be added safely.
+    the declaration is added to the model's YAML, or printed where it cannot be added safely. Where the YAML names no
+    column with e-mail addresses, the columns are looked up in the warehouse.
     """
     from revetl_dbt.project.profile import find_profile
     from revetl_dbt.project.project import Project
-    from revetl_dbt.spec.starter import choose_model, declare, example
+    from revetl_dbt.spec.starter import candidates, declare, example, has_email
 
     project = Project.open(options)
-    target = find_profile(options, project.file).target
-    node = choose_model(project.manifest, project.name, model)
-    lines = [*_write_new(project.folder / "destinations.yml", _DESTINATIONS.format(target=target))]
+    profile = find_profile(options, project.file)
+    nodes = candidates(project.manifest, project.name, model)
+    node = nodes[0] if has_email(nodes[0]) or nodes[0].declares() else _from_warehouse(project, profile, nodes)
+    if node is None and model is None:
+        raise InputError.single(
+            "no-model",
+            "No model has a column that is named like an e-mail address",
+            hint="Build the models first (`dbt build`), or choose one with --model",
+        )
+    node = node or nodes[0]
+    lines = [*_write_new(project.folder / "destinations.yml", _DESTINATIONS.format(target=profile.target))]
     lines += _ignore(project.folder / ".gitignore", [f"{project.target_path.name}/", "logs/"])
     if node.declares():
         lines.append(f"Kept the syncs of `{node.name}`")
     else:
         lines += declare(project.folder, node, example(node, project.manifest))
+        if not has_email(node):
+            lines.append(f"No column of `{node.name}` is named like an e-mail address: name one under `match`")
     lines += [
         "",
         "Next:",
@@ -57,6 +76,22 @@ def command(options: Options, model: str | None) -> None:
         "  revetl run",
     ]
     click.echo("\n".join(lines))
+
+
+def _from_warehouse(project: Project, profile: Profile, nodes: Sequence[Node]) -> Node | None:
+    """The first with an e-mail column in its relation, if any, with all columns; a single one in any case."""
+    from revetl_dbt.cli.work import open_store
+    from revetl_dbt.report.log import Log
+    from revetl_dbt.spec.starter import has_email, with_columns
+
+    with open_store(project, profile, Log(project.options, str(uuid.uuid4()))) as store:
+        for node in nodes:
+            place = str(node.raw.get("schema") or ""), str(node.raw.get("alias") or node.name)
+            columns = store.source.columns(node.raw.get("database"), *place)
+            found = with_columns(node, [name for name, _ in columns])
+            if has_email(found) or len(nodes) == 1:
+                return found
+    return None
 
 
 def _write_new(path: Path, text: str) -> Iterator[str]:

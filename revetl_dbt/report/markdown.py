@@ -18,9 +18,12 @@ def as_markdown(previews: Sequence[Preview], target: str) -> str:
     lines = [MARK, f"### revetl plan for target `{target}`", ""]
     changing = [item for item in previews if item.groups or item.failed or item.violations]
     lines += list(_table(changing)) if changing else ["Nothing to send."]
-    quiet = len(previews) - len(changing)
+    skipped = [item for item in previews if item.skipped]
+    quiet = len(previews) - len(changing) - len(skipped)
     if quiet and changing:
         lines += ["", f"{plural(quiet, 'more sync')} without changes."]
+    if skipped:
+        lines += ["", *(f"- Skipped `{item.sync.name}`: {item.skipped}" for item in skipped)]
     for item in changing:
         lines += ["", *_details(item)]
     return "\n".join(lines) + "\n"

@@ -107,15 +107,24 @@ class PlanText:
         if failed:
             yield click.style(f"{plural(failed, 'plan')} failed.", fg="red")
         elif not any(item.changes for item in previews):
-            rows = sum(item.unchanged for item in previews)
-            still = f", apart from {plural(unsent, 'row')} that cannot be sent" if unsent else ""
-            yield f"No changes. The destinations of target `{target}` have {plural(rows, 'row')} as they are{still}."
+            yield self._no_changes(previews, target, unsent)
         elif sum(1 for item in previews if item.groups) > 1:
             parts = [(sum(item.count(op) for item in previews), f"to {op}") for op in ORDER]
             unchanged = sum(item.unchanged for item in previews)
             yield f"Total: {counted(*_ordered(parts), (unchanged, 'unchanged'), (unsent, 'that cannot be sent'))}"
         if any(item.examples for item in previews) and not self._show_values:
             yield "Values are hidden; --show-values shows them."
+
+    def _no_changes(self, previews: Sequence[Preview], target: str, unsent: int) -> str:
+        skipped = sum(1 for item in previews if item.skipped)
+        if skipped and skipped == len(previews):
+            return f"Nothing was planned: {plural(skipped, 'sync')} skipped."
+        rows = sum(item.unchanged for item in previews)
+        still = f", apart from {plural(unsent, 'row')} that cannot be sent" if unsent else ""
+        others = f" {plural(skipped, 'sync')} skipped." if skipped else ""
+        return (
+            f"No changes. The destinations of target `{target}` have {plural(rows, 'row')} as they are{still}.{others}"
+        )
 
 
 def totals(item: Preview) -> str:

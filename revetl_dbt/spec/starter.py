@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import yaml
@@ -11,9 +13,11 @@ import yaml
 from revetl_dbt.errors import InputError
 from revetl_dbt.nearest import did_you_mean, listed
 from revetl_dbt.project.files import writing
-from revetl_dbt.project.manifest import BLOCK, Manifest, Node
+from revetl_dbt.project.manifest import BLOCK, Column, Manifest, Node
 from revetl_dbt.project.yamlfile import YamlFile, child, entries, shown
 
+_PEOPLE = re.compile(r"customer|contact|user|people|person|lead|member|subscriber|account", re.IGNORECASE)
+_EMAIL = re.compile(r"(^|_)e_?mail(_?address)?$", re.IGNORECASE)
 _MATERIALIZED = ("table", "view", "incremental", "materialized_view")
 
 # Column names that usually hold what HubSpot's default contact properties are for
@@ -34,29 +38,45 @@ _PROPERTIES = {
 }
 
 
-def choose_model(manifest: Manifest, package: str, name: str | None) -> Node:
-    """The named model, or the likeliest: one with an e-mail column, that no other model reads, the most columns.
+def candidates(manifest: Manifest, package: str, name: str | None) -> list[Node]:
+    """The models that a first sync could read, the likeliest first; the named one alone, where there is a name.
 
+    Likely is a model whose YAML has an e-mail column, then one named after people, then one that no other model reads.
     Raises InputError `unknown-model` or `no-model`.
     """
     models = [node for node in manifest.models(package) if node.materialized in _MATERIALIZED]
-    if name is not None:
-        found = next((node for node in models if node.name == name), None)
-        if found is None:
-            known = [node.name for node in models]
-            raise InputError.single(
-                "unknown-model",
-                f"The project has no model `{name}` with a relation",
-                field="--model",
-                expected=listed(known),
-                hint=did_you_mean(name, known),
-            )
-        return found
     if not models:
         raise InputError.single("no-model", "The project has no model with a relation", hint="Write a model first")
-    return max(
-        models, key=lambda node: (_email(node) is not None, not manifest.children(node.unique_id), len(node.columns))
-    )
+    if name is None:
+        return sorted(models, key=lambda node: _likeliness(node, manifest), reverse=True)
+    found = [node for node in models if node.name == name]
+    if not found:
+        known = [node.name for node in models]
+        raise InputError.single(
+            "unknown-model",
+            f"The project has no model `{name}` with a relation",
+            field="--model",
+            expected=listed(known),
+            hint=did_you_mean(name, known),
+        )
+    return found
+
+
+def with_columns(node: Node, names: Iterable[str]) -> Node:
+    """A node with the columns of its relation beside those that its YAML describes."""
+    described = {column.lower() for column in node.columns}
+    plain = (name.lower() if name.isupper() else name for name in names if name.lower() not in described)
+    return replace(node, columns={**node.columns, **{name: Column(name, {}, (), ()) for name in plain}})
+
+
+def has_email(node: Node) -> bool:
+    """True when a column is named like an e-mail address."""
+    return _email(node) is not None
+
+
+def _likeliness(node: Node, manifest: Manifest) -> tuple[bool, bool, bool, int]:
+    named = _PEOPLE.search(node.name) is not None
+    return has_email(node), not manifest.children(node.unique_id), named, len(node.columns)
 
 
 def example(node: Node, manifest: Manifest) -> dict[str, object]:
@@ -169,8 +189,7 @@ def _name(node: yaml.Node) -> str | None:
 
 
 def _email(node: Node) -> str | None:
-    named = [column for column in node.columns if column.lower() in ("email", "e_mail", "email_address")]
-    return next(iter(named), None)
+    return min((column for column in node.columns if _EMAIL.search(column)), key=len, default=None)
 
 
 def _key(node: Node, manifest: Manifest) -> str | None:

@@ -11,6 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import click
+import duckdb
 import pytest
 import yaml
 from click.testing import CliRunner, Result
@@ -352,15 +353,34 @@ models:
         node = bare.manifest["nodes"]["model.shop.users"]
         node.update(patch_path=None, columns={})
         bare.write_manifest(bare.manifest)
-        assert revetl("init", "--model", "users").exit_code == 0
+        result = revetl("init", "--model", "users")
+        assert result.exit_code == 0
+        assert "No column of `users` is named like an e-mail address: name one under `match`" in result.stdout
         text = (bare.folder / "models/users.yml").read_text()
         assert text.startswith("models:\n  - name: users\n    config:\n      meta:\n        revetl:\n")
         assert list(yaml.safe_load(text)["models"][0]) == ["name", "config"]
 
+    def test_columns_that_the_yaml_does_not_name_are_those_of_the_table(self, bare: Shop) -> None:
+        bare.write_models("models: [{name: users}, {name: orders}]")
+        missing = revetl("init")
+        assert missing.exit_code == 2
+        assert "error[no-model]: No model has a column that is named like an e-mail address" in missing.stderr
+        assert not (bare.folder / "destinations.yml").exists()
+        with duckdb.connect("shop.duckdb") as connection:
+            connection.execute("create table users as select 1 as user_id, '' as home_email, '' as FIRST_NAME")
+        assert "Paste this under `name: users`" in revetl("init").stdout
+        bare.write_models("models:\n  - name: users\n")
+        assert revetl("init").exit_code == 0
+        [model] = yaml.safe_load((bare.folder / "models/schema.yml").read_text())["models"]
+        [block] = model["config"]["meta"]["revetl"].values()
+        assert (block["key"], block["match"]) == ("user_id", {"email": "home_email"})
+        assert block["fields"] == {"firstname": "first_name"}
+
     def test_keeps_the_ends_of_lines(self, bare: Shop) -> None:
         path = bare.folder / "models/schema.yml"
         path.write_bytes(b"models:\r\n  - name: users")
-        assert "Added sync" in revetl("init").stdout
+        result = revetl("init", "--model", "users")
+        assert "Added sync" in result.stdout
         lines = path.read_bytes().split(b"\r\n")
         assert lines[:3] == [b"models:", b"  - name: users", b"    config:"]
         assert not any(b"\n" in line for line in lines)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib.metadata import version
 from pathlib import Path
 
 import duckdb
@@ -32,8 +33,8 @@ models:
         revetl:
           people_to_crm: {destination: crm, object: contacts, key: id, match: {email: email}, fields: {firstname: id}}
     data_tests:
-      - revetl_dbt.revetl_key: {arguments: {sync: people_to_crm}}
-      - revetl_dbt.revetl_healthy: {arguments: {sync: people_to_crm, max_age_hours: 24}}
+      - revetl_dbt.revetl_key: <<sync: people_to_crm>>
+      - revetl_dbt.revetl_healthy: <<sync: people_to_crm, max_age_hours: 24>>
   - name: firms
     config:
       materialized: table
@@ -42,18 +43,25 @@ models:
           firms_to_crm: {destination: crm, object: contacts, match: {email: email}, fields: {firstname: email}}
     columns:
       - name: id
-        data_tests: [{accepted_values: {arguments: {values: [2]}}}]
+        data_tests: [{accepted_values: <<values: [2]>>}]
   - name: plain
     columns: [{name: id, data_tests: [unique]}]
 """,
 }
 
 
+def with_arguments(text: str) -> str:
+    """The text with what stands in `<<>>` as a test's arguments, for which dbt has a key of their own since 1.10."""
+    old = tuple(int(part) for part in version("dbt-core").split(".")[:2]) < (1, 10)
+    begin, end = ("{", "}") if old else ("{arguments: {", "}}")
+    return text.replace("<<", begin).replace(">>", end)
+
+
 def test_a_project_with_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for name, text in FILES.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text(text)
+        (tmp_path / name).write_text(with_arguments(text))
     dbt(tmp_path, "deps")
     dbt(tmp_path, "build", expected=1)  # the test of `firms` fails
 

@@ -97,6 +97,13 @@ class TestText:
         assert result.exit_code == 0
         assert result.stdout == "No changes. The destinations of target `dev` have 20 rows as they are.\n"
 
+    def test_skipped_syncs_are_not_called_unchanged(self, tiny: Tiny) -> None:
+        result = tiny.revetl("plan", "--sync", "repeated_to_api", "paused_to_api")
+        assert result.stdout.endswith("\nNothing was planned: 2 syncs skipped.\n")
+        comment = tiny.revetl("plan", "--sync", "repeated_to_api", "--format", "markdown").stdout
+        reason = "test `unique_repeated_id` failed in `dbt build` (--no-gate sends it nevertheless)"
+        assert comment.endswith(f"Nothing to send.\n\n- Skipped `repeated_to_api`: {reason}\n")
+
     def test_full_refresh_plans_every_row(self, tiny: Tiny) -> None:
         tiny.revetl("run", *CRM)
         result = tiny.revetl("plan", *CRM, "--full-refresh")

@@ -48,6 +48,41 @@ def test_examples_call_what_exists(path: Path) -> None:
         accepted(words)
 
 
+def ran(line: str, shell: list[str], folder: Path, *, fails: str = "") -> list[str]:
+    """The commands that a shell's line calls; stand-ins note them, and what begins with `fails` fails."""
+    programs = folder / "bin"
+    programs.mkdir(exist_ok=True)
+    noted = folder / "noted"
+    noted.write_text("")
+    for name in ("dbt", "revetl", "pip", "flock"):
+        text = f'echo "${{0##*/}} $*" >> {noted}\n'
+        text += f'case "${{0##*/}} $*" in "{fails or "-"}"*) exit 1;; esac\n'
+        text += 'shift 2; exec "$@"\n' if name == "flock" else ""
+        (programs / name).write_text(f"#!/bin/sh\n{text}")
+        (programs / name).chmod(0o755)
+    environ = {**os.environ, "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}"}
+    done = subprocess.run([*shell, "-c", line], env=environ, cwd=folder, check=False, timeout=60)
+    assert (done.returncode != 0) is bool(fails)
+    return noted.read_text().splitlines()
+
+
+def test_the_line_of_cron_is_one_for_sh(tmp_path: Path) -> None:
+    text = (DOCS / "examples" / "crontab").read_text(encoding="utf-8").replace("/srv/analytics", str(tmp_path))
+    [line] = [line.split(maxsplit=5)[5] for line in text.splitlines() if not line.startswith("#")]
+    _, build, send = ran(line, ["sh"], tmp_path)
+    assert (build, send) == ("dbt build --target prod", "revetl run --target prod")
+    assert ran(line, ["sh"], tmp_path, fails="dbt build")[1:] == [build]
+
+
+def test_the_steps_of_github_actions_are_lines_for_bash(tmp_path: Path) -> None:
+    job = yaml.safe_load((DOCS / "examples" / "github_actions.yml").read_text(encoding="utf-8"))["jobs"]["sync"]
+    steps = [step["run"] for step in job["steps"] if "run" in step]
+    noted = [line for step in steps for line in ran(step, ["bash", "-eo", "pipefail"], tmp_path)]
+    assert noted == [
+        "pip install -r requirements.txt", "dbt deps", "dbt build --target prod", "revetl run --target prod"
+    ]  # fmt: skip
+
+
 def test_the_action_calls_revetl_with_its_inputs(tmp_path: Path) -> None:
     action = yaml.safe_load((ROOT / "action.yml").read_text(encoding="utf-8"))
     step = action["runs"]["steps"][-1]
