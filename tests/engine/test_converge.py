@@ -150,7 +150,7 @@ def _as_sent(row: Row) -> Row:
     return blank | {n: None if v is None else KINDS[COLUMNS[n]].sent(v) for n, v in row.items()}
 
 
-@examples(20)
+@examples(14)
 @given(_world(), st.lists(_step(), min_size=2, max_size=4))
 def test_it_converges(world: World, steps: list[Step]) -> None:
     with Warehouse() as warehouse, tempfile.TemporaryDirectory() as journal:

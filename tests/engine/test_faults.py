@@ -125,7 +125,7 @@ def _histories(draw: st.DrawFn, mode: str) -> list[People]:
     return history
 
 
-@examples(20)
+@examples(10)
 @given(st.data(), _case())
 def test_it_survives(data: st.DataObject, case: Case) -> None:
     history = data.draw(_histories(case.mode))
