@@ -88,7 +88,7 @@ class Engine:
 ENGINES = (
     Engine("postgres", ".venv-postgres", files=(*SUITE, "scale")),
     Engine("snowflake", ".venv-adapters", ("journey", "reads", "differences", "hash")),
-    Engine("bigquery", ".venv-bigquery", ("journey", "reads"), least_python=(3, 11)),
+    Engine("bigquery", ".venv-bigquery", ("journey", "reads", "hash"), least_python=(3, 11)),
     Engine("spark", ".venv-spark", ("journey", "reads"), needs="java", slow=True),
 )
 

@@ -9,9 +9,12 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 from hypothesis import strategies as st
+
+from .harness import profile
 
 UTC = dt.timezone.utc
 
@@ -33,8 +36,11 @@ class Kind:
         return "null" if value is None else self.sql(value, self.type(is_duckdb))
 
 
+_ESCAPED = profile(Path())["type"] == "snowflake"  # where a backslash in a literal begins an escape sequence
+
+
 def quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
+    return "'" + (text.replace("\\", "\\\\") if _ESCAPED else text).replace("'", "''") + "'"
 
 
 def _cast(value: Any, kind: str) -> str:
