@@ -1,4 +1,4 @@
-"""What holds for all tests: requests to a sandbox must be as the vendor describes them."""
+"""What holds for all tests: requests to a sandbox are as the vendor describes them; raised error codes are noted."""
 
 from __future__ import annotations
 
@@ -9,3 +9,5 @@ from specs.watch import (  # noqa: F401 - fixtures and hooks are found by their 
     pytest_terminal_summary,
     pytest_testnodedown,
 )
+
+pytest_plugins = ["raised"]

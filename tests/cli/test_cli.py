@@ -166,7 +166,7 @@ class TestOptions:
         ids=lambda option: option.name,
     )
     def test_names_and_variables_are_dbts(self, ours: click.Option) -> None:
-        if ours.name in ("sync", "destination", "gate", "parse"):
+        if ours.name in ("sync", "destination", "all_rows", "gate", "parse"):
             assert ours.envvar is None
             return
         theirs = DBT_OPTIONS[ours.name or ""]
