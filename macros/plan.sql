@@ -186,15 +186,40 @@ from changes
 {%- set narrow = begun and not s.full_refresh and not (compared | selectattr('skip_null') | list) -%}
 {%- do statements.extend(revetl_dbt.revetl_find_repeated(s, 'revetl_repeated_keys', s.key_columns | map(attribute='name') | list, parts)) -%}
 {%- if matches -%}{%- do statements.extend(revetl_dbt.revetl_find_repeated(s, 'revetl_repeated_matches', matches, parts)) -%}{%- endif -%}
-{%- if narrow -%}{%- do statements.extend(revetl_dbt.revetl_find_candidates(s, matches, (parts + 19) // 20)) -%}{%- endif -%}
-{%- set statement -%}
-create table {{ s.plan }} as
-with {{ revetl_dbt.revetl_plan_changes(s, found=true, narrow=narrow) }}
+{%- if narrow -%}{%- do statements.extend(revetl_dbt.revetl_find_candidates(s, matches, (parts + 3) // 4)) -%}{%- endif -%}
+{#-
+  Whole rows of both sides meet part by part too; what has an order has to be sorted as a whole. Rows that are few and far between take DuckDB much memory
+  when it keeps them in the order in which it finds them.
+-#}
+{%- set pieces = parts if narrow and parts > 1 and not revetl_dbt.revetl_plan_order(s) else 1 -%}
+{%- if pieces > 1 -%}
+  {%- set sides = 'with source_rows as (' ~ revetl_dbt.revetl_source(s) ~ ') ' ~ revetl_dbt.revetl_looked_at(s) -%}
+  {%- do statements.append('set preserve_insertion_order = false') -%}
+  {%- do statements.extend(revetl_dbt.revetl_temporary('revetl_looked_at', sides) + revetl_dbt.revetl_temporary('revetl_accepted', revetl_dbt.revetl_accepted(s))) -%}
+{%- endif -%}
+{%- for piece in range(pieces) -%}
+  {%- set statement -%}
+{{ 'insert into ' ~ s.plan if piece else 'create table ' ~ s.plan ~ ' as' }}
+with {{ revetl_dbt.revetl_plan_changes(s, found=true, narrow=narrow, piece=piece, pieces=pieces) }}
 select {{ revetl_dbt.revetl_numbered(s) }}changes.* from changes
 {{ revetl_dbt.revetl_plan_order(s) }}
-{%- endset -%}
-{{ return(statements + [statement]) }}
+  {%- endset -%}
+  {%- do statements.append(statement) -%}
+{%- endfor -%}
+{%- if pieces > 1 %}{% do statements.append('reset preserve_insertion_order') %}{% endif -%}
+{{ return(statements) }}
 {% endmacro %}
+
+{# The rows of the model that may differ, and those of the ledger that they are compared with. #}
+{% macro revetl_looked_at(s) -%}
+select * from source_rows as s where exists (select 1 from revetl_candidates as c where {{ revetl_dbt.revetl_on_key(s, 's', 'c') }})
+  union all
+  select * from source_rows where {% for key in s.key_columns %}{{ 'or ' if not loop.first }}{{ key.name }} is null {% endfor %}
+{%- endmacro %}
+
+{% macro revetl_accepted(s) -%}
+select * from {{ s.ledger }} as l where exists (select 1 from revetl_candidates as c where {{ revetl_dbt.revetl_on_key(s, 'l', 'c') }})
+{%- endmacro %}
 
 {# The number of a plan row, where it is a column. #}
 {% macro revetl_numbered(s) %}{{ return('' if revetl_dbt.revetl_seq() == 'rowid' else 'row_number() over (' ~ revetl_dbt.revetl_plan_order(s) ~ ') as _seq, ') }}{% endmacro %}
@@ -245,16 +270,27 @@ where ({{ matches | join(', ') }}) in (select {% for m in matches %}m_{{ loop.in
   {#- few rows are looked at: each may differ, and the ledger is not gone through to find out -#}
   {{ return(revetl_dbt.revetl_temporary('revetl_candidates', 'select ' ~ keys ~ ' from (' ~ revetl_dbt.revetl_source(s) ~ ') as source_rows')) }}
 {%- endif -%}
+{%- set model -%}
+select {{ keys }}, {{ hash }} as h from ({{ revetl_dbt.revetl_source(s) }}) as source_rows
+{%- endset -%}
+{%- set ledger -%}
+select {{ keys }}, _standing, {{ hash }} as h from {{ s.ledger }}
+{%- endset -%}
 {%- set statements = revetl_dbt.revetl_temporary('revetl_candidates', shared) -%}
+{%- if parts > 1 -%}
+  {#- each part looks at all of both sides: at what is narrow by then -#}
+  {%- do statements.extend(revetl_dbt.revetl_temporary('revetl_model_hashes', model) + revetl_dbt.revetl_temporary('revetl_ledger_hashes', ledger)) -%}
+  {%- set model, ledger = 'select * from revetl_model_hashes', 'select * from revetl_ledger_hashes' -%}
+{%- endif -%}
 {%- for part in range(parts) -%}
   {%- set own = ' where hash(' ~ keys ~ ') % ' ~ parts ~ ' = ' ~ part if parts > 1 else '' -%}
   {%- set differing -%}
 insert into revetl_candidates
 with model as (
-  select {{ keys }}, {{ hash }} as h from ({{ revetl_dbt.revetl_source(s) }}) as source_rows{{ own }}{{ revetl_dbt.revetl_fence() }}
+  {{ model }}{{ own }}{{ revetl_dbt.revetl_fence() }}
 ),
 ledger as (
-  select {{ keys }}, _standing, {{ hash }} as h from {{ s.ledger }}{{ own }}{{ revetl_dbt.revetl_fence() }}
+  {{ ledger }}{{ own }}{{ revetl_dbt.revetl_fence() }}
 )
 select {% for key in s.key_columns %}model.{{ key.name }}{{ ', ' if not loop.last }}{% endfor %}
 from model
@@ -263,6 +299,7 @@ where ledger._standing is null or ledger._standing <> '{{ s.standing }}' or mode
   {%- endset -%}
   {%- do statements.append(differing) -%}
 {%- endfor -%}
+{%- if parts > 1 %}{% do statements.extend(['drop table revetl_model_hashes', 'drop table revetl_ledger_hashes']) %}{% endif -%}
 {{ return(statements + revetl_dbt.revetl_counted('revetl_candidates')) }}
 {% endmacro %}
 
@@ -296,9 +333,10 @@ where ledger._standing is null or ledger._standing <> '{{ s.standing }}' or mode
 
 
 {#
-  The plan's rows. `found`: what is there twice stands in temporary tables already; `narrow`: only rows with a key among the candidates are looked at.
+  The plan's rows. `found`: what is there twice stands in temporary tables already; `narrow`: only rows with a key among the candidates are looked at, and
+  where there are several `pieces`, those of one of them, out of temporary tables; the first has what was removed.
 #}
-{% macro revetl_plan_changes(s, found=false, narrow=false) %}
+{% macro revetl_plan_changes(s, found=false, narrow=false, piece=0, pieces=1) %}
 {%- set first_key = s.key_columns[0].name -%}
 {%- set keys = s.key_columns | map(attribute='name') | join(', ') -%}
 {%- set matches = s.fields | selectattr('match') | list -%}
@@ -329,13 +367,12 @@ repeated_matches as (
 ),
 {% endif %}
 {%- if narrow %}
+{%- set own = ' where hash(' ~ keys ~ ') % ' ~ pieces ~ ' = ' ~ piece %}
 looked_at as not materialized (
-  select * from source_rows as s where exists (select 1 from revetl_candidates as c where {{ revetl_dbt.revetl_on_key(s, 's', 'c') }})
-  union all
-  select * from source_rows where {% for key in s.key_columns %}{{ 'or ' if not loop.first }}{{ key.name }} is null {% endfor %}
+  {{ 'select * from revetl_looked_at' ~ own if pieces > 1 else revetl_dbt.revetl_looked_at(s) }}
 ),
 accepted as not materialized (
-  select * from {{ s.ledger }} as l where exists (select 1 from revetl_candidates as c where {{ revetl_dbt.revetl_on_key(s, 'l', 'c') }})
+  {{ 'select * from revetl_accepted' ~ own if pieces > 1 else revetl_dbt.revetl_accepted(s) }}
 ),
 {% endif %}
 judged as (
@@ -385,7 +422,7 @@ differences as (
   from judged as s
   left join {{ 'accepted' if narrow else s.ledger }} as l on {{ revetl_dbt.revetl_on_key(s, 's', 'l') }}
   where s._invalid is not null or l.{{ first_key }} is null or {{ revetl_dbt.revetl_row_differs(s, 's', 'l') }}
-  {%- if s.removed %}
+  {%- if s.removed and piece == 0 %}
 
   union all
   {# rows that the destination has from us, and that the model no longer has #}

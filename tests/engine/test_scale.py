@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from revetl_dbt.destinations.base import Batch, Change, Outcome, Status
 from revetl_dbt.engine import recorder
+from revetl_dbt.warehouse.ledger import Ledger
 
 from .fake import Fake, Faults, people
 from .harness import Flow, Warehouse, accounted
@@ -82,3 +84,48 @@ def test_a_statement_that_runs_out_of_memory_is_done_again_with_more(flow: Make,
     assert store._memory_mb > 2
     table = f.ledger().layout.tables.ledger
     assert warehouse.query(f"select count(*), count(distinct k_id) from {table}") == [(60_000, 60_000)]
+
+
+def test_a_plan_made_in_pieces_is_the_plan(flow: Make, warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not warehouse.is_duckdb:
+        pytest.skip("only DuckDB's memory is so little that a plan is made in pieces")
+    fields = {"Note": {"column": "note"}}
+    f = flow(Fake(people(records=50)), match={"Name": "name"}, key=("id",), fields=fields, on_removed="delete")
+    fill(warehouse, 400, "'a'")
+    assert f.run().totals.created == 400
+    relation = warehouse.relation("people")
+    fill(warehouse, 420, "case when i between 10 and 99 then 'b' else 'a' end")
+    warehouse.run(
+        f"delete from {relation} where id between 300 and 319",
+        f"update {relation} set id = null where id = 1",
+        f"update {relation} set id = 2 where id = 3",
+        f"update {relation} set name = 'n4' where id = 5",
+        f"update {relation} set name = null where id = 6",
+    )
+    at_once = f.plan()
+    assert {(op, reason) for op, reason, _ in at_once} == {
+        ("create", None),
+        ("update", None),
+        ("delete", None),
+        *(("invalid", why) for why in ("null_key", "duplicate_key", "duplicate_match", "null_match")),
+    }
+
+    macro = Ledger._macro
+    pieces: list[int] = []
+
+    def of_millions(self: Ledger, name: str, **arguments: Any) -> Any:
+        if name != "revetl_plan":
+            return macro(self, name, **arguments)
+        statements = macro(self, name, **{**arguments, "rows": 4_000_000})
+        pieces.append(sum(self.layout.tables.plan in statement for statement in statements))
+        return statements
+
+    monkeypatch.setattr(Ledger, "_macro", of_millions)
+    assert sorted(f.plan(), key=str) == sorted(at_once, key=str)
+    assert pieces == [8]
+    result = f.run()
+    accounted(result)
+    assert (result.totals.created, result.totals.updated, result.totals.deleted) == tuple(
+        sum(op == name for op, _, _ in at_once) for name in ("create", "update", "delete")
+    )
+    assert {op for op, _, _ in f.plan()} == {"invalid"}
