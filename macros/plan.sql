@@ -186,7 +186,9 @@ from changes
 {%- set narrow = begun and not s.full_refresh and not (compared | selectattr('skip_null') | list) -%}
 {%- do statements.extend(revetl_dbt.revetl_find_repeated(s, 'revetl_repeated_keys', s.key_columns | map(attribute='name') | list, parts)) -%}
 {%- if matches -%}{%- do statements.extend(revetl_dbt.revetl_find_repeated(s, 'revetl_repeated_matches', matches, parts)) -%}{%- endif -%}
-{%- if narrow -%}{%- do statements.extend(revetl_dbt.revetl_find_candidates(s, matches, (parts + 3) // 4)) -%}{%- endif -%}
+{#- two million rows a part, as long as the parts, each of which reads all of both sides, are few -#}
+{%- set few = [(parts + 3) // 4, [10, (parts + 19) // 20] | max] | min -%}
+{%- if narrow -%}{%- do statements.extend(revetl_dbt.revetl_find_candidates(s, matches, few)) -%}{%- endif -%}
 {#-
   Whole rows of both sides meet part by part too; what has an order has to be sorted as a whole. Rows that are few and far between take DuckDB much memory
   when it keeps them in the order in which it finds them.
