@@ -53,7 +53,7 @@ def _isoformat(value: Any, kind: str) -> str:
 
 def _array(value: list[str | None], kind: str) -> str:
     if not value:
-        return f"cast('{{}}' as {kind})" if kind == "text[]" else f"cast([] as {kind})"
+        return f"cast('{{}}' as {kind})" if kind == "text[]" and not _ESCAPED else f"cast([] as {kind})"
     items = ", ".join("null" if item is None else quoted(item) for item in value)
     return f"cast(array[{items}] as {kind})"
 
