@@ -2,7 +2,7 @@
 
 {# Every table of ours and its columns; warehouse/store.py creates them and the tests of the dbt package read them. #}
 {% macro revetl_shared_tables() %}
-  {%- set text, big, time = dbt.type_string(), dbt.type_bigint(), revetl_dbt.revetl_time_type() -%}
+  {%- set text, big, time = revetl_dbt.revetl_text_type(), dbt.type_bigint(), revetl_dbt.revetl_time_type() -%}
   {{ return({
     'revetl_syncs': [
       ('sync', text), ('account', text), ('account_name', text), ('destination', text), ('object', text), ('model', text),
@@ -74,7 +74,7 @@
 {% macro revetl_create_ledger(s) %}
   {%- set columns = [] -%}
   {%- for column in s.key_columns + s.fields %}{% do columns.append(column.name ~ ' ' ~ column.engine_type) %}{% endfor -%}
-  {%- set text, big, time = dbt.type_string(), dbt.type_bigint(), revetl_dbt.revetl_time_type() -%}
+  {%- set text, big, time = revetl_dbt.revetl_text_type(), dbt.type_bigint(), revetl_dbt.revetl_time_type() -%}
   {%- set key = s.key_columns | map(attribute='name') | list -%}
   {%- set accepted = ['_standing ' ~ text, '_destination_id ' ~ text, '_run_id ' ~ text, '_accepted_at ' ~ time] -%}
   {%- set refused = ['_op ' ~ text, '_attempts ' ~ big, '_status ' ~ text, '_code ' ~ text, '_message ' ~ text, '_run_id ' ~ text, '_rejected_at ' ~ time] -%}
@@ -119,7 +119,7 @@
 
 
 {% macro revetl_create_results(s) %}
-  {%- set text, big = dbt.type_string(), dbt.type_bigint() -%}
+  {%- set text, big = revetl_dbt.revetl_text_type(), dbt.type_bigint() -%}
   {{ return('create table if not exists ' ~ s.results ~ ' (seq ' ~ big ~ ', status ' ~ text ~ ', id ' ~ text ~ ', code ' ~ text ~ ', message ' ~ text ~ ')') }}
 {% endmacro %}
 

@@ -33,3 +33,6 @@
 {% macro redshift__revetl_delete_found(relation, key, query, matched, condition) %}
   {{ return(revetl_dbt.default__revetl_delete_found(relation, key, query, matched, condition)) }}
 {% endmacro %}
+
+{# Its own name for text without a length stands for 256 bytes: https://docs.aws.amazon.com/redshift/latest/dg/r_Character_types.html #}
+{% macro redshift__revetl_text_type() %}{{ return('character varying(65535)') }}{% endmacro %}

@@ -9,7 +9,10 @@
 {% endmacro %}
 
 
-{% macro revetl_text_type() %}{{ return(dbt.type_string()) }}{% endmacro %}
+{# The type of texts of any length. #}
+{% macro revetl_text_type() %}{{ return(adapter.dispatch('revetl_text_type', 'revetl_dbt')()) }}{% endmacro %}
+
+{% macro default__revetl_text_type() %}{{ return(dbt.type_string()) }}{% endmacro %}
 
 
 {# The number of a plan row: a column, or the engine's own row number where that is free. #}
