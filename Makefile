@@ -18,7 +18,7 @@ DUCKDB_FOR_V2 := @duckdb/node-bindings-linux-x64@1.5.6-r.1
 END_TO_END := tests/project tests/cli tests/e2e tests/engine/test_end_to_end.py tests/test_example_project.py
 PURELIB := -c 'import sysconfig; print(sysconfig.get_path("purelib"))'
 
-.PHONY: demo test test-matrix chaos lint types bench docs golden lock clean
+.PHONY: demo test test-matrix test-schedulers chaos lint types bench docs golden lock clean
 
 $(READY): requirements/dev.txt requirements/uv.txt pyproject.toml
 	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 10), "Python 3.10 or newer is needed: make PYTHON=python3.11"'
@@ -41,7 +41,7 @@ demo: $(READY)  ## The main job on the example project: build, plan, sync, chang
 test: $(READY) $(WAREHOUSES:%=.venv-%/.ready)  ## Everything that is tested
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
-test-matrix: $(OTHER_DBTS:%=test-dbt-%) test-dbt-2  ## The end-to-end suite on the other releases of dbt
+test-matrix: $(OTHER_DBTS:%=test-dbt-%) test-dbt-2 test-schedulers  ## The end-to-end suite on the other releases of dbt, and the schedulers
 
 # In environments of their own, each from its own lock file.
 .venv-dbt-%/.ready: requirements/dbt-%.txt $(READY)
@@ -63,6 +63,16 @@ test-dbt-%: .venv-dbt-%/.ready
 test-dbt-2: .venv-dbt-2/.ready $(READY)
 	$(BIN)/python -m pytest tests/on_dbt_v2.py
 
+# The examples of docs/examples in their schedulers, from a lock file of their own.
+.venv-schedulers/.ready: requirements/schedulers.txt pyproject.toml
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $@
+
+test-schedulers: .venv-schedulers/.ready  ## The examples for cron, Airflow and Prefect, run
+	.venv-schedulers/bin/python -m pytest -p no:cacheprovider tests/on_schedulers.py
+
 chaos: $(READY) $(ALL_WAREHOUSES:%=.venv-%/.ready)  ## The suites that try to break the promises, many times over: REVETL_CHAOS=50 for fifty times
 	REVETL_CHAOS=$${REVETL_CHAOS:-20} $(BIN)/python -m pytest -n 2 --dist loadgroup -rA --durations=10 tests/chaos tests/engine tests/adapters
 
@@ -83,7 +93,7 @@ golden: .venv-adapters/.ready  ## Write the SQL of the adapters that are rendere
 	.venv-adapters/bin/python tests/adapters/render.py tests/adapters/golden
 
 lock: $(READY)  ## Pin requirements/*.in
-	for name in uv:3.10 dev:3.10 postgres:3.10 adapters:3.10 bigquery:3.11 spark:3.10 $(OTHER_DBTS:%=dbt-%:3.10) dbt-2:3.10; do \
+	for name in uv:3.10 dev:3.10 postgres:3.10 adapters:3.10 bigquery:3.11 spark:3.10 $(OTHER_DBTS:%=dbt-%:3.10) dbt-2:3.10 schedulers:3.10; do \
 		$(UV) pip compile --universal --python-version $${name#*:} --generate-hashes --no-header --no-strip-extras --quiet requirements/$${name%:*}.in --output-file requirements/$${name%:*}.txt; \
 	done
 
