@@ -46,7 +46,13 @@ class Connected:
         with self._links() as (links, _):
             sync = self._sync(name, **spec)
             return preview(
-                self.warehouse.store, links["crm"], sync, self._folder / "journal", limit=1, full_refresh=False
+                self.warehouse.store,
+                links["crm"],
+                sync,
+                self._folder / "journal",
+                limit=1,
+                full_refresh=False,
+                all_rows=False,
             )
 
     def _sync(self, name: str, model: str | None = None, **spec: Any) -> Sync:
