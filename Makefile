@@ -44,11 +44,18 @@ test: $(READY) $(WAREHOUSES:%=.venv-%/.ready)  ## Everything that is tested
 test-matrix: $(OTHER_DBTS:%=test-dbt-%) test-dbt-2 test-schedulers  ## The end-to-end suite on the other releases of dbt, and the schedulers
 
 # In environments of their own, each from its own lock file.
-.venv-dbt-%/.ready: requirements/dbt-%.txt $(READY)
+define alone
 	$(BIN)/python -m venv --without-pip $(@D)
 	$(call install,$(@D),--require-hashes -r $<)
 	$(call install,$(@D),$(ITSELF))
 	touch $@
+endef
+
+.venv-schedulers/.ready: requirements/schedulers.txt $(READY)
+	$(alone)
+
+.venv-dbt-%/.ready: requirements/dbt-%.txt $(READY)
+	$(alone)
 
 # dbt v2 is one program; it takes DuckDB's library from where it finds it.
 .venv-dbt-2/.ready: requirements/dbt-2.txt $(READY)
@@ -62,13 +69,6 @@ test-dbt-%: .venv-dbt-%/.ready
 
 test-dbt-2: .venv-dbt-2/.ready $(READY)
 	$(BIN)/python -m pytest tests/on_dbt_v2.py
-
-# The examples of docs/examples in their schedulers, from a lock file of their own.
-.venv-schedulers/.ready: requirements/schedulers.txt pyproject.toml
-	$(PYTHON) -m venv $(@D)
-	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
-	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
-	touch $@
 
 test-schedulers: .venv-schedulers/.ready  ## The examples for cron, Airflow and Prefect, run
 	.venv-schedulers/bin/python -m pytest -p no:cacheprovider tests/on_schedulers.py

@@ -288,6 +288,8 @@ def test_the_tools_of_the_teams_take_every_row_with_parents_first(project: Path)
     script = """
 import sys
 from revetl_dbt.cli.main import main
+
+pytestmark = pytest.mark.xdist_group("example")
 tools = ["salesforce", "marketo", "intercom", "zendesk", "stripe"]
 sys.argv = ["revetl", "run", "--vars", "{day: 2}", "--destination", *tools]
 main()

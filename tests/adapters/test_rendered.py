@@ -10,6 +10,8 @@ import pytest
 
 from .engines import ROOT, TESTS, adapters_python
 
+pytestmark = pytest.mark.xdist_group("rendered")
+
 GOLDEN = TESTS / "adapters" / "golden"
 ADAPTERS = ("snowflake", "redshift", "databricks", "trino")
 

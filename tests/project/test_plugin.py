@@ -13,6 +13,8 @@ import pytest
 CHECK = """
 import os, sys
 from dbt.cli.main import dbtRunner
+
+pytestmark = pytest.mark.xdist_group("plugin")
 done = dbtRunner().invoke(["--no-use-colors", "parse"])
 raise SystemExit(0 if done.success else 2)
 """

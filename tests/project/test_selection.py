@@ -142,6 +142,8 @@ DBT = """
 import json, sys
 from pathlib import Path
 from dbt.cli.main import dbtRunner
+
+pytestmark = pytest.mark.xdist_group("selection")
 changed, selections = json.load(sys.stdin)
 assert dbtRunner().invoke(["--quiet", "parse", "--target-path", "former"]).success
 for name, text in changed.items():
