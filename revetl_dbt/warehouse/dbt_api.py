@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.resources import files
@@ -397,6 +398,25 @@ def _boot_beside(config: Any) -> Booted:
         ) from error
 
 
+class _Contexts(threading.local):
+    """What the macros of a package see, a thread by itself: those of one thread call each other through one stack."""
+
+    def __init__(self) -> None:
+        self.by_package: dict[str | None, dict[str, Any]] = {}
+
+
+def _once_a_thread(generate: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
+    """Make what a macro sees once: it lists every macro of the project, which takes longer than most statements."""
+    made = _Contexts()
+
+    def context(macro: Any, config: Any, resolver: Any, package: str | None) -> dict[str, Any]:
+        if package not in made.by_package:
+            made.by_package[package] = generate(macro, config, resolver, package)
+        return dict(made.by_package[package])
+
+    return context
+
+
 def _registered(config: Any) -> tuple[Any, str | None]:
     """The configuration's adapter, with our macros loaded beside the project's, and the version of our dbt package that
     the project has installed, if any: our own macros are used all the same."""
@@ -412,5 +432,5 @@ def _registered(config: Any) -> tuple[Any, str | None]:
     dependencies[PACKAGE] = config.new_project(str(macro_project()))
     config.dependencies = dependencies
     adapter.set_macro_resolver(ManifestLoader.load_macros(config, adapter.connections.set_query_header))
-    adapter.set_macro_context_generator(generate_runtime_macro_context)
+    adapter.set_macro_context_generator(_once_a_thread(generate_runtime_macro_context))
     return adapter, None if installed is None else str(installed.version)
