@@ -19,6 +19,8 @@ import duckdb
 import pytest
 import yaml
 
+pytestmark = pytest.mark.xdist_group("example")
+
 PROJECT = Path(__file__).resolve().parent.parent / "example_dbt_project"
 GENERATED = shutil.ignore_patterns("target", "logs", "*.duckdb*", "__pycache__", ".user.yml")
 MARTS = {
@@ -288,8 +290,6 @@ def test_the_tools_of_the_teams_take_every_row_with_parents_first(project: Path)
     script = """
 import sys
 from revetl_dbt.cli.main import main
-
-pytestmark = pytest.mark.xdist_group("example")
 tools = ["salesforce", "marketo", "intercom", "zendesk", "stripe"]
 sys.argv = ["revetl", "run", "--vars", "{day: 2}", "--destination", *tools]
 main()

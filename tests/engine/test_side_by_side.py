@@ -86,22 +86,22 @@ def test_they_take_turns_with_shared_tables_where_there_are_no_transactions(
     warehouse: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shared, once, most = set(warehouse.store.tables.values()), threading.Lock(), [0, 0]
-    run_statements = DbtSession.run
+    run_statements = warehouse.store.session.run
 
-    def watched(session: DbtSession, statements: Sequence[str]) -> None:
+    def watched(statements: Sequence[str]) -> None:
         changes = len(statements) == 1 and any(relation in statements[0] for relation in shared)
         if changes:
             assert once.acquire(blocking=False), "two changes at once"
         most[changes] += 1
         try:
-            run_statements(session, statements)
+            run_statements(statements)
         finally:
             if changes:
                 once.release()
 
     warehouse.store.prepare()
     monkeypatch.setattr(DbtSession, "has_transactions", False)
-    monkeypatch.setattr(DbtSession, "run", watched)
+    monkeypatch.setattr(warehouse.store.session, "run", watched)
     results = run(warehouse, tmp_path, Two(), syncs(warehouse, first="people", second="pets"), concurrency=4)
     assert [r.status for r in results] == ["success", "success"], [r.message for r in results]
     assert min(most) > 0

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.xdist_group("plugin")
+
 CHECK = """
 import os, sys
 from dbt.cli.main import dbtRunner
-
-pytestmark = pytest.mark.xdist_group("plugin")
 done = dbtRunner().invoke(["--no-use-colors", "parse"])
 raise SystemExit(0 if done.success else 2)
 """

@@ -18,6 +18,8 @@ from revetl_dbt.project.options import Options
 from revetl_dbt.project.project import Project
 from revetl_dbt.project.selection import select_nodes
 
+pytestmark = pytest.mark.xdist_group("selection")
+
 SYNC = "{destination: api, object: users, key: id, match: {id: id}, fields: {name: name}}"
 
 
@@ -142,8 +144,6 @@ DBT = """
 import json, sys
 from pathlib import Path
 from dbt.cli.main import dbtRunner
-
-pytestmark = pytest.mark.xdist_group("selection")
 changed, selections = json.load(sys.stdin)
 assert dbtRunner().invoke(["--quiet", "parse", "--target-path", "former"]).success
 for name, text in changed.items():
