@@ -82,6 +82,12 @@ def test_they_share_the_concurrency_of_the_destination(
     assert two.most == concurrency
 
 
+def test_syncs_of_one_object_go_one_after_the_other(warehouse: Warehouse, tmp_path: Path) -> None:
+    two = Two()
+    run(warehouse, tmp_path, two, syncs(warehouse, first="people", second="people"), concurrency=4)
+    assert [change.match["Id"] >= 100 for change in two.changes()] == [False] * 7 + [True] * 7
+
+
 def test_they_take_turns_with_shared_tables_where_there_are_no_transactions(
     warehouse: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
