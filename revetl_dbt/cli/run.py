@@ -141,8 +141,8 @@ class Sent:
     @property
     def exit_code(self) -> int:
         """dbt's: 1 when something failed, was refused, or was left undone."""
-        failed = any(result.status in ("error", "partial") for result in self.results)
-        return FAILED if failed or self.stopped else 0
+        undone = ("error", "partial", "skipped") if self.stopped else ("error", "partial")
+        return FAILED if any(result.status in undone for result in self.results) else 0
 
 
 def send(work: Work, how: Sending, choose: Callable[[Store], Sequence[Sync]] | None = None) -> int:

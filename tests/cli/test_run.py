@@ -249,7 +249,7 @@ class TestFailures:
     def test_a_run_that_is_interrupted_ends_in_order(self, tiny: Tiny) -> None:
         with tiny.sandbox() as sandbox:
             later = tuple(range(5, 21))
-            sandbox.set_faults([{"vendor": "http", "path": "/people/*", "kind": "delay", "seconds": 1, "nth": later}])
+            sandbox.set_faults([{"vendor": "http", "path": "*", "kind": "delay", "seconds": 2, "nth": later}])
             process = tiny.start("run", "--sync", "people_to_api")
             wait_until(lambda: bool(sandbox.tally()), process)
             process.send_signal(signal.SIGINT)

@@ -127,7 +127,7 @@ def test_a_worker_takes_what_comes_and_ends_in_order(tiny: Tiny, monkeypatch: py
             heard(process, "Looked into the queue")
             queue(tiny, ("model.tiny.people", "success"))
             later = tuple(range(5, 21))
-            sandbox.set_faults([{"vendor": "http", "path": "/people/*", "kind": "delay", "seconds": 1, "nth": later}])
+            sandbox.set_faults([{"vendor": "http", "path": "*", "kind": "delay", "seconds": 2, "nth": later}])
             assert call(url, "s3cret") == 202
             wait_until(lambda: bool(sandbox.tally()), process)
             os.kill(process.pid, signal.SIGTERM)
