@@ -176,7 +176,10 @@ def _warehouse(project: Project, profile: Profile, log: Log) -> Iterator[Store]:
 
     options = project.options
     folder, profiles, variables = project.folder, profile.path.parent, dict(options.vars)
-    session = DbtSession(DbtOptions(folder, profiles, profile.name, profile.target, variables, options.threads))
+    scratch = project.target_path / "revetl"
+    session = DbtSession(
+        DbtOptions(folder, profiles, profile.name, profile.target, variables, options.threads, scratch)
+    )
     try:
         log.warnings(_other_version(session.package_version))
         problem = check_connection(project.manifest, session.adapter_type, session.database, session.schema)

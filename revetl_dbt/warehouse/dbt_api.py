@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 from revetl_dbt import tally
 from revetl_dbt.errors import InputError, WarehouseError
+from revetl_dbt.warehouse.macro_cache import MacroCache
 
 PACKAGE = "revetl_dbt"
 LOG_COLUMNS = frozenset({"_version", "_gone", "_nth"})
@@ -35,6 +36,7 @@ class DbtOptions:
     target: str | None = None
     vars: dict[str, Any] | None = None
     threads: int | None = None
+    scratch: Path | None = None  # a folder where parsed macros may be kept for the next session
 
 
 class Booted(NamedTuple):
@@ -45,6 +47,7 @@ class Booted(NamedTuple):
     config: Any
     errors: tuple[type[Exception], ...]
     package_version: str | None = None
+    scratch: Path | None = None
 
 
 def _data_type(column: Any) -> str:
@@ -60,14 +63,14 @@ class DbtSession:
         """Raises InputError when dbt cannot read the project or profile, WarehouseError when the adapter is not
         usable."""
         booted = _boot(options) if isinstance(options, DbtOptions) else options
-        self._adapter, self._config, self._error, self.package_version = booted
+        self._adapter, self._config, self._error, self.package_version, self._scratch = booted
         self.opened = False
 
     def for_duckdb(self) -> Booted:
         """What renders our macros for DuckDB beside this session. Raises InputError when dbt-duckdb is missing."""
         if self.adapter_type == "duckdb":
-            return Booted(self._adapter, self._config, self._error, self.package_version)
-        return _boot_beside(self._config)
+            return Booted(self._adapter, self._config, self._error, self.package_version, self._scratch)
+        return _boot_beside(self._config, self._scratch)
 
     @property
     def adapter_type(self) -> str:
@@ -362,7 +365,7 @@ def _boot(options: DbtOptions) -> Booted:
         project = load_project(flags.PROJECT_DIR, flags.VERSION_CHECK, profile, flags.VARS)
         config = RuntimeConfig.from_parts(project, profile, flags)
         reset_adapters()
-        adapter, installed = _registered(config)
+        adapter, installed = _registered(config, options.scratch)
     except UninstalledPackagesFoundError as error:
         raise InputError.single(
             "packages-missing",
@@ -374,10 +377,10 @@ def _boot(options: DbtOptions) -> Booted:
         raise InputError.single(
             "dbt-config", f"dbt cannot read the project: {str(error).strip()}", path=options.project_dir
         ) from error
-    return Booted(adapter, config, (DbtBaseException,), installed)
+    return Booted(adapter, config, (DbtBaseException,), installed, options.scratch)
 
 
-def _boot_beside(config: Any) -> Booted:
+def _boot_beside(config: Any, scratch: Path | None) -> Booted:
     """An adapter of DuckDB that is never connected, for the same project."""
     from dbt.config.profile import Profile
     from dbt.config.renderer import ProfileRenderer
@@ -388,8 +391,8 @@ def _boot_beside(config: Any) -> Booted:
     try:
         profile = Profile.from_raw_profile_info(raw, config.profile_name, ProfileRenderer(config.cli_vars))
         beside = RuntimeConfig.from_parts(config, profile, config.args)
-        adapter, installed = _registered(beside)
-        return Booted(adapter, beside, (DbtBaseException,), installed)
+        adapter, installed = _registered(beside, scratch)
+        return Booted(adapter, beside, (DbtBaseException,), installed, scratch)
     except DbtBaseException as error:
         raise InputError.single(
             "adapter-missing",
@@ -417,20 +420,45 @@ def _once_a_thread(generate: Callable[..., dict[str, Any]]) -> Callable[..., dic
     return context
 
 
-def _registered(config: Any) -> tuple[Any, str | None]:
+def _registered(config: Any, scratch: Path | None) -> tuple[Any, str | None]:
     """The configuration's adapter, with our macros loaded beside the project's, and the version of our dbt package that
     the project has installed, if any: our own macros are used all the same."""
     from dbt.adapters.factory import get_adapter, register_adapter
     from dbt.context.providers import generate_runtime_macro_context
     from dbt.mp_context import get_mp_context
-    from dbt.parser.manifest import ManifestLoader
+    from dbt.version import __version__
 
     register_adapter(config, get_mp_context())
     adapter = get_adapter(config)
     dependencies = dict(config.load_dependencies())
     installed = dependencies.get(PACKAGE)
-    dependencies[PACKAGE] = config.new_project(str(macro_project()))
-    config.dependencies = dependencies
-    adapter.set_macro_resolver(ManifestLoader.load_macros(config, adapter.connections.set_query_header))
+    config.dependencies = dependencies | {PACKAGE: config.new_project(str(macro_project()))}
+    cache = MacroCache(scratch / f"macros-{adapter.type()}.json" if scratch else None, __version__)
+    adapter.set_macro_resolver(_macros(config.dependencies, cache))
+    cache.save()
     adapter.set_macro_context_generator(_once_a_thread(generate_runtime_macro_context))
     return adapter, None if installed is None else str(installed.version)
+
+
+def _macros(projects: dict[str, Any], cache: MacroCache) -> Any:
+    """The macros of all projects, each file parsed once for each content that it has had."""
+    from dbt.contracts.files import ParseFileType
+    from dbt.contracts.graph.manifest import MacroManifest, Manifest
+    from dbt.contracts.graph.nodes import Macro
+    from dbt.parser.macros import MacroParser
+    from dbt.parser.read_files import load_source_file
+    from dbt.parser.search import FileBlock
+
+    manifest = Manifest()
+    for project in projects.values():
+        parser = MacroParser(project, manifest)
+        for path in parser.get_paths():
+            file: Any = load_source_file(path, ParseFileType.Macro, project.project_name, {})
+            key = f"{project.project_name}://{path.original_file_path}#{file.checksum.checksum}"
+            kept = cache.get(key)
+            if kept is None:
+                parser.parse_file(FileBlock(file))
+                cache.put(key, [manifest.macros[name].to_dict() for name in file.macros])
+            for macro in kept or ():
+                manifest.add_macro(file, Macro.from_dict(macro))
+    return MacroManifest(manifest.macros)

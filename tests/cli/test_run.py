@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -337,6 +338,7 @@ class TestBadInput:
         assert "revetl_schema" in result.stderr
 
     def test_a_target_folder_that_cannot_be_written(self, tiny: Tiny) -> None:
+        shutil.rmtree(tiny.state)
         tiny.write("target/revetl", "a file where the folder belongs")
         result = tiny.revetl("run")
         assert result.exit_code == 2

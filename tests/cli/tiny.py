@@ -16,6 +16,7 @@ from click.testing import CliRunner, Result
 
 from revetl_dbt.cli.main import cli
 from revetl_dbt.sandbox import Sandbox
+from revetl_dbt.warehouse.dbt_api import DbtOptions, DbtSession
 
 SCHEMAS = Path(__file__).parents[2] / "revetl_dbt" / "report" / "schemas"
 FILES = {
@@ -101,12 +102,13 @@ models:
 
 
 def build(folder: Path) -> Path:
-    """Write the project and run `dbt build` on it, in which the test of `repeated` fails."""
+    """Write the project and run `dbt build` on it, in which the test of `repeated` fails; parse macros once for all."""
     for name, text in FILES.items():
         file = folder / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text, encoding="utf-8")
     dbt(folder, "build", expected=1)
+    DbtSession(DbtOptions(folder, folder, scratch=folder / "target" / "revetl")).close()
     return folder
 
 
