@@ -210,7 +210,7 @@ def test_state_in_the_other_place_is_never_overlooked(
 
 
 def test_a_file_needs_an_adapter_for_it(warehouse: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(config: Any) -> None:
+    def broken(*_: Any) -> None:
         raise DbtRuntimeError("no adapter")
 
     monkeypatch.setattr(DbtSession, "adapter_type", "snowflake")
