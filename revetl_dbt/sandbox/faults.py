@@ -7,7 +7,7 @@ are applied in their order. `accepted` means that the request was carried out be
 kind          what happens, and what it uses
 status        the vendor's own error, nothing done: `status`, `policy`, `retry_after`, `retry_after_date`
 expired       the vendor's answer to an expired token, nothing done
-delay         answered `seconds` later
+delay         answered `seconds` later, or when the rules are replaced
 timeout       no answer for `seconds`, then the connection closes: `accepted` (default true)
 reset         TCP reset: `accepted` (default false)
 truncated     done; the body stops in the middle, after a pause of `seconds`
@@ -247,11 +247,22 @@ class Faults:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._rules: list[_Rule] = []
+        self._replaced = threading.Event()
 
     def set(self, rules: Sequence[Fault]) -> None:
-        """Replace all rules; their counts start from zero."""
+        """Replace all rules; their counts start from zero, and requests that were held go on."""
         with self._lock:
             self._rules = [_Rule(rule) for rule in rules]
+            self._replaced.set()
+            self._replaced = threading.Event()
+
+    def hold(self, fault: Fault) -> None:
+        """Wait as long as a rule says, or until it is replaced."""
+        with self._lock:
+            in_force = any(rule.fault is fault for rule in self._rules)
+            replaced = self._replaced
+        if in_force:
+            replaced.wait(fault.seconds)
 
     def take(self, vendor: str | None, request: Request) -> list[Fault]:
         """The rules that hit this request; it is counted by every rule that means it."""

@@ -113,6 +113,7 @@ class Sandbox:
             self._control = Control(self)
             threading.Thread(target=self._listener.serve, name="revetl-sandbox", daemon=True).start()
             stack.callback(self._listener.stop)
+            stack.callback(self.faults.set, [])
             stack.callback(self._write_address())
             self._closing = stack.pop_all()
         atexit.register(self.close)
@@ -232,7 +233,7 @@ class Sandbox:
             )
         )
         if dropped:
-            self._listener.stopping.wait(dropped.seconds)
+            self.faults.hold(dropped)
             raise Abort
         return reply
 
@@ -245,7 +246,7 @@ class Sandbox:
             ), None
         for hit in hits:
             if hit.kind == "delay":
-                self._listener.stopping.wait(hit.seconds)
+                self.faults.hold(hit)
         dropped = next((hit for hit in hits if hit.kind in ("timeout", "reset")), None)
         refused = next(
             (

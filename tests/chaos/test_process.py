@@ -111,8 +111,6 @@ def test_a_vendor_that_does_not_answer_holds_no_process(fresh: World) -> None:
     assert "1 batches had no answer within 7 s" in said
     assert fresh.query("select * from main_revetl.revetl_leases") == []
     assert len(fresh.journals()) == 1
-    fresh.sandbox.close()  # lets go of the request that it holds
-    fresh.sandbox = fresh._served()
     rest(fresh)
     assert fresh.records_sent() <= ROWS + WORKERS * BATCH
 

@@ -61,10 +61,10 @@ def test_one_sends_and_the_other_says_who(warehouse: Warehouse, tmp_path: Path) 
     shop = declared(tmp_path / "shop", warehouse)
     warehouse.store.release()
     with Sandbox(shop.target / "revetl" / "sandbox") as sandbox:
-        sandbox.set_faults([{"vendor": "http", "method": "POST", "kind": "delay", "seconds": 5.0, "times": 4}])
+        sandbox.set_faults([{"vendor": "http", "method": "POST", "kind": "delay", "seconds": 120, "times": 1}])
         first = started(shop)
         deadline = time.monotonic() + 120
-        while not sandbox.tally():
+        while not sandbox.fault_state()[0]["hits"]:
             assert time.monotonic() < deadline, "nothing was sent"
             assert first.poll() is None, first.communicate()[0]
             time.sleep(0.01)
@@ -73,6 +73,7 @@ def test_one_sends_and_the_other_says_who(warehouse: Warehouse, tmp_path: Path) 
         assert second.returncode == 1, said
         holder = rf"pid {first.pid}, since [-\d]+ [\d:.]+ UTC"
         assert re.search(rf"`events` is being sent by another run \(.* {holder}\)", said), said
+        sandbox.set_faults([])  # lets go of the request that it holds
         said, _ = first.communicate(timeout=120)
         assert first.returncode == 0, said
         assert sum(row[4] for row in sandbox.tally() if row[0] == "POST") == ROWS

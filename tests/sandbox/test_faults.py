@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import email.utils
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -69,6 +70,17 @@ def test_delay_answers_later(hub: Hub) -> None:
     start = time.perf_counter()
     assert hit(hub, kind="delay", seconds=0.15).status_code == 200
     assert time.perf_counter() - start >= 0.15
+
+
+def test_a_request_that_is_held_goes_on_when_the_rules_are_replaced(hub: Hub) -> None:
+    hub.sandbox.set_faults([{"kind": "delay", "seconds": 120, "path": UPSERT}])
+    with ThreadPoolExecutor(1) as pool:
+        held = pool.submit(hub.batch, "upsert", ROWS)
+        while not hub.sandbox.fault_state()[0]["hits"]:
+            assert not held.done()
+        hub.sandbox.set_faults([])
+        assert held.result(timeout=30).status_code == 200
+    assert stored(hub) == 4
 
 
 @pytest.mark.parametrize("accepted", [True, False])

@@ -11,6 +11,7 @@ import pytest
 from engine.harness import write_project
 
 from revetl_dbt.warehouse.dbt_api import DbtSession
+from revetl_dbt.warehouse.macro_cache import MacroCache
 
 OVERRIDE = "{%% macro duckdb__revetl_any_order() %%}{{ return(%d) }}{%% endmacro %%}"
 Parsed = Counter[str]
@@ -52,42 +53,48 @@ def write(folder: Path, number: int) -> None:
     (folder / "macros" / "ours.sql").write_text(OVERRIDE % number)
 
 
-def cache(folder: Path) -> Path:
-    return folder / "scratch" / "macros-duckdb.json"
-
-
-def test_each_file_is_parsed_once(answer: Callable[[], int], parsed: Parsed) -> None:
+def test_each_content_of_a_file_is_parsed_once(answer: Callable[[], int], parsed: Parsed, tmp_path: Path) -> None:
     assert answer() == 1
     assert parsed["harness"] == 1
     assert parsed["dbt"] > 50
     parsed.clear()
     assert answer() == 1
     assert not parsed
-
-
-def test_a_file_that_has_changed_is_parsed(answer: Callable[[], int], parsed: Parsed, tmp_path: Path) -> None:
-    assert answer() == 1
-    parsed.clear()
     write(tmp_path, 2)
     assert answer() == 2
     assert parsed == {"harness": 1}
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{}", '{"version": "1.0.0", "files": {}}'])
-def test_what_is_of_no_use_is_made_anew(
-    answer: Callable[[], int], parsed: Parsed, tmp_path: Path, content: str
-) -> None:
-    assert answer() == 1
-    cache(tmp_path).write_text(content)
-    parsed.clear()
-    assert answer() == 1
-    assert parsed["dbt"] > 50
-    parsed.clear()
-    assert answer() == 1
-    assert not parsed
+@pytest.mark.parametrize(
+    "content", ["", "[]", "{}", '{"version": "1.0", "files": 3}', '{"version": "2.0", "files": {}}']
+)
+def test_what_is_of_no_use_is_written_anew(tmp_path: Path, content: str) -> None:
+    file = tmp_path / "macros.json"
+    file.write_text(content)
+    cache = MacroCache(file, "1.0")
+    assert cache.get("a") is None
+    cache.put("a", [{"name": "one"}])
+    cache.save()
+    assert MacroCache(file, "1.0").get("a") == [{"name": "one"}]
 
 
-def test_a_folder_that_cannot_be_written_is_done_without(answer: Callable[[], int], tmp_path: Path) -> None:
+def test_only_what_was_asked_for_is_kept(tmp_path: Path) -> None:
+    file = tmp_path / "macros.json"
+    cache = MacroCache(file, "1.0")
+    cache.put("a", [])
+    cache.put("b", [])
+    cache.save()
+    cache = MacroCache(file, "1.0")
+    assert cache.get("b") == []
+    cache.put("c", [])
+    cache.save()
+    cache = MacroCache(file, "1.0")
+    assert [cache.get(key) for key in "abc"] == [None, [], []]
+
+
+def test_a_folder_that_cannot_be_written_is_done_without(tmp_path: Path) -> None:
     (tmp_path / "scratch").write_text("no folder")
-    assert answer() == 1
-    assert answer() == 1
+    cache = MacroCache(tmp_path / "scratch" / "macros.json", "1.0")
+    cache.put("a", [])
+    cache.save()
+    assert MacroCache(tmp_path / "scratch" / "macros.json", "1.0").get("a") is None
