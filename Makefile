@@ -16,6 +16,8 @@ OTHER_DBTS := 1.8 1.9 1.10 1.12
 DUCKDB_FOR_V2 := @duckdb/node-bindings-linux-x64@1.5.6-r.1
 # What goes end to end through dbt; `make test` runs it on the dbt that is developed on.
 END_TO_END := tests/project tests/cli tests/e2e tests/engine/test_end_to_end.py tests/test_example_project.py
+# Modules are compiled once: every process that opens dbt would otherwise do so for three seconds.
+unexport PYTHONDONTWRITEBYTECODE
 PURELIB := -c 'import sysconfig; print(sysconfig.get_path("purelib"))'
 
 .PHONY: demo test test-matrix test-schedulers chaos lint types bench docs golden lock clean

@@ -88,7 +88,9 @@ class Engine:
 ENGINES = (
     Engine("postgres", ".venv-postgres", files=(*SUITE, "scale")),
     Engine("snowflake", ".venv-adapters", ("journey", "reads", "differences", "hash"), chaos="0.5"),
-    Engine("bigquery", ".venv-bigquery", ("journey", "reads", "hash"), least_python=(3, 11)),
+    Engine(
+        "bigquery", ".venv-bigquery", ("journey", "reads", "differences", "hash"), chaos="0.375", least_python=(3, 11)
+    ),
     Engine("spark", ".venv-spark", ("journey", "reads"), needs="java", slow=True),
 )
 

@@ -14,9 +14,12 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from .harness import profile
+from .harness import TYPES, profile
 
 UTC = dt.timezone.utc
+ADAPTER = profile(Path())["type"]
+ARRAYS_AND_NULLS = ADAPTER != "bigquery"
+"""Whether tables hold arrays that are null or have nulls in them: BigQuery empties the former, refuses the latter."""
 
 
 @dataclass(frozen=True)
@@ -28,19 +31,30 @@ class Kind:
     values: st.SearchStrategy[Any]
     sql: Callable[[Any, str], str]  # value, SQL type
     sent: Callable[[Any], Any] = lambda value: value
+    nulls: bool = True
 
-    def type(self, is_duckdb: bool) -> str:
-        return self.duckdb if is_duckdb else self.postgres
+    @property
+    def type(self) -> str:
+        """Its name, as `Warehouse.table` takes it."""
+        return self.duckdb if ADAPTER == "duckdb" else self.postgres
 
-    def expression(self, value: Any, is_duckdb: bool) -> str:
-        return "null" if value is None else self.sql(value, self.type(is_duckdb))
+    @property
+    def stored(self) -> st.SearchStrategy[Any]:
+        """What a column of it can hold: values, and null where there is one."""
+        return st.none() | self.values if self.nulls else self.values
+
+    def expression(self, value: Any) -> str:
+        return "null" if value is None else self.sql(value, TYPES.get(ADAPTER, {}).get(self.type, self.type))
 
 
-_ESCAPED = profile(Path())["type"] == "snowflake"  # where a backslash in a literal begins an escape sequence
+_ESCAPES = {
+    "snowflake": {"\\": r"\\", "'": "''"},
+    "bigquery": {"\\": r"\\", "'": r"\'", "\n": r"\n", "\r": r"\r"},
+}.get(ADAPTER, {"'": "''"})
 
 
 def quoted(text: str) -> str:
-    return "'" + (text.replace("\\", "\\\\") if _ESCAPED else text).replace("'", "''") + "'"
+    return f"'{text.translate(str.maketrans(_ESCAPES))}'"
 
 
 def _cast(value: Any, kind: str) -> str:
@@ -53,7 +67,7 @@ def _isoformat(value: Any, kind: str) -> str:
 
 def _array(value: list[str | None], kind: str) -> str:
     if not value:
-        return f"cast('{{}}' as {kind})" if kind == "text[]" and not _ESCAPED else f"cast([] as {kind})"
+        return f"cast('{{}}' as {kind})" if ADAPTER == "postgres" else f"cast([] as {kind})"
     items = ", ".join("null" if item is None else quoted(item) for item in value)
     return f"cast(array[{items}] as {kind})"
 
@@ -62,7 +76,7 @@ def _json(value: Any, kind: str) -> str:
     text = quoted(json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":")))
     if kind.startswith("STRUCT"):
         return f"""from_json({text}, '{{"a": "BIGINT", "b": ["VARCHAR"], "c": {{"d": "BOOLEAN"}}}}')"""
-    return f"cast({text} as {kind})"
+    return f"parse_json({text})" if ADAPTER == "bigquery" else f"cast({text} as {kind})"
 
 
 _TRICKY = [
@@ -81,13 +95,16 @@ _moments = [dt.datetime(1970, 1, 1), dt.datetime(1969, 12, 31, 23, 59, 59, 99999
 _zones = st.sampled_from([UTC, dt.timezone(dt.timedelta(hours=14)), dt.timezone(-dt.timedelta(hours=9, minutes=30))])
 _timestamps = st.sampled_from(_moments) | st.datetimes(dt.datetime(1800, 1, 1), dt.datetime(9000, 1, 1))
 
+# A NUMERIC of BigQuery's emulator is one of 18 digits, three of them decimals, wherever nothing else is said.
+_PLACES, _LARGEST = (3, Decimal("1e14")) if ADAPTER == "bigquery" else (6, Decimal("1e23"))
+
 KINDS: dict[str, Kind] = {
     "text": Kind("VARCHAR", "text", text, lambda value, _: quoted(value)),
     "integer": Kind("BIGINT", "bigint", st.sampled_from([0, 1, -1, 2**63 - 1, 1 - 2**63]) | st.integers(-9, 9), _cast),
     "decimal": Kind(
         "DECIMAL(30,6)",
         "numeric(30,6)",
-        st.decimals(Decimal("-1e23"), Decimal("1e23"), places=6) | st.sampled_from([Decimal(0), Decimal("0.000001")]),
+        st.decimals(-_LARGEST, _LARGEST, places=_PLACES) | st.sampled_from([Decimal(0), Decimal(1).scaleb(-_PLACES)]),
         _cast,
     ),
     "float": Kind(
@@ -108,7 +125,13 @@ KINDS: dict[str, Kind] = {
     ),
     "time": Kind("TIME", "time", st.times(), _isoformat),
     "uuid": Kind("UUID", "uuid", st.uuids(), _cast, str),
-    "array": Kind("VARCHAR[]", "text[]", st.lists(st.none() | text, max_size=3), _array),
+    "array": Kind(
+        "VARCHAR[]",
+        "text[]",
+        st.lists(st.none() | text if ARRAYS_AND_NULLS else text, max_size=3),
+        _array,
+        nulls=ARRAYS_AND_NULLS,
+    ),
     "struct": Kind(
         "STRUCT(a BIGINT, b VARCHAR[], c STRUCT(d BOOLEAN))",
         "jsonb",

@@ -139,10 +139,9 @@ def _rows(people_now: dict[int, Row], step: Step) -> list[Row]:
 
 
 def _write(warehouse: Warehouse, rows: list[Row]) -> None:
-    duckdb = warehouse.is_duckdb
     kinds = {name: KINDS[kind] for name, kind in COLUMNS.items()}
-    lines = [{name: kinds[name].expression(value, duckdb) for name, value in row.items()} for row in rows]
-    warehouse.table("people", {name: kind.type(duckdb) for name, kind in kinds.items()}, lines)
+    lines = [{name: kinds[name].expression(value) for name, value in row.items()} for row in rows]
+    warehouse.table("people", {name: kind.type for name, kind in kinds.items()}, lines)
 
 
 def _as_sent(row: Row) -> Row:

@@ -18,7 +18,7 @@ from .kinds import KINDS, same
 
 Row = dict[str, Any]
 
-_rows = st.fixed_dictionaries({name: st.none() | kind.values for name, kind in KINDS.items()})
+_rows = st.fixed_dictionaries({name: kind.stored for name, kind in KINDS.items()})
 
 
 @st.composite
@@ -26,14 +26,13 @@ def _edited(draw: st.DrawFn) -> tuple[Row, Row]:
     """A row before and after: some of its fields drawn anew, so that some differ."""
     before = draw(_rows)
     touched = draw(st.sets(st.sampled_from(sorted(KINDS)), max_size=4))
-    return before, before | {name: draw(st.none() | KINDS[name].values) for name in touched}
+    return before, before | {name: draw(KINDS[name].stored) for name in touched}
 
 
 def _write(warehouse: Warehouse, rows: list[Row]) -> None:
-    duckdb = warehouse.is_duckdb
-    columns = {"id": KINDS["integer"].type(duckdb)} | {name: kind.type(duckdb) for name, kind in KINDS.items()}
+    columns = {"id": KINDS["integer"].type} | {name: kind.type for name, kind in KINDS.items()}
     lines = [
-        {"id": str(number)} | {name: KINDS[name].expression(value, duckdb) for name, value in row.items()}
+        {"id": str(number)} | {name: KINDS[name].expression(value) for name, value in row.items()}
         for number, row in enumerate(rows)
     ]
     warehouse.table("people", columns, lines)

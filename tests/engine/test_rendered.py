@@ -33,9 +33,9 @@ def _http() -> Http:
 
 
 def _flow(warehouse: Warehouse, journal: str, rows: list[dict[str, Any]], kinds: Any = RENDERED) -> Flow:
-    columns = {"id": "BIGINT"} | {name: kind.type(True) for name, kind in kinds.items()}
+    columns = {"id": "BIGINT"} | {name: kind.type for name, kind in kinds.items()}
     lines = [
-        {"id": str(number)} | {name: kinds[name].expression(value, True) for name, value in row.items()}
+        {"id": str(number)} | {name: kinds[name].expression(value) for name, value in row.items()}
         for number, row in enumerate(rows)
     ]
     warehouse.store.prepare()
