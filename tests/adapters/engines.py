@@ -87,7 +87,8 @@ class Engine:
 
 ENGINES = (
     Engine("postgres", ".venv-postgres", files=(*SUITE, "scale")),
-    Engine("snowflake", ".venv-adapters", ("journey", "reads", "differences", "hash"), chaos="0.5"),
+    Engine("snowflake", ".venv-adapters", ("reads", "differences", "hash"), chaos="0.5"),
+    Engine("snowflake_server", ".venv-adapters", ("journey", "lease_processes")),
     Engine(
         "bigquery", ".venv-bigquery", ("journey", "reads", "differences", "hash"), chaos="0.375", least_python=(3, 11)
     ),
