@@ -15,7 +15,7 @@ ALL_WAREHOUSES := $(WAREHOUSES) $(if $(shell command -v java),spark)
 OTHER_DBTS := 1.8 1.9 1.10 1.12
 DUCKDB_FOR_V2 := @duckdb/node-bindings-linux-x64@1.5.6-r.1
 # What goes end to end through dbt; `make test` runs it on the dbt that is developed on.
-END_TO_END := tests/project tests/cli tests/e2e tests/engine/test_end_to_end.py tests/test_example_project.py
+END_TO_END := tests/project tests/warehouse tests/cli tests/e2e tests/engine/test_end_to_end.py tests/test_example_project.py
 # Modules are compiled once: every process that opens dbt would otherwise do so for three seconds.
 unexport PYTHONDONTWRITEBYTECODE
 PURELIB := -c 'import sysconfig; print(sysconfig.get_path("purelib"))'
@@ -72,7 +72,7 @@ test-dbt-%: .venv-dbt-%/.ready
 test-dbt-2: .venv-dbt-2/.ready $(READY)
 	$(BIN)/python -m pytest tests/on_dbt_v2.py
 
-test-schedulers: .venv-schedulers/.ready  ## The examples for cron, Airflow and Prefect, run
+test-schedulers: .venv-schedulers/.ready  ## The examples for schedulers, run
 	.venv-schedulers/bin/python -m pytest -p no:cacheprovider tests/on_schedulers.py
 
 chaos: $(READY) $(ALL_WAREHOUSES:%=.venv-%/.ready)  ## The suites that try to break the promises, many times over: REVETL_CHAOS=50 for fifty times

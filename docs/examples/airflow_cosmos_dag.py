@@ -3,7 +3,7 @@
 import pendulum
 from airflow.providers.standard.operators.bash import BashOperator
 from airflow.sdk import dag
-from cosmos import DbtTaskGroup, ProfileConfig, ProjectConfig
+from cosmos import DbtTaskGroup, ExecutionConfig, InvocationMode, ProfileConfig, ProjectConfig
 
 PROJECT = "/srv/analytics"
 
@@ -14,6 +14,8 @@ def analytics():
         group_id="models",
         project_config=ProjectConfig(PROJECT),
         profile_config=ProfileConfig("analytics", "prod", profiles_yml_filepath=f"{PROJECT}/profiles.yml"),
+        # dbt in a process of its own lets go of a DuckDB file when it ends.
+        execution_config=ExecutionConfig(invocation_mode=InvocationMode.SUBPROCESS),
     )
     send = "dbt parse --target prod && revetl run --queued --target prod"
     models >> BashOperator(task_id="send", cwd=PROJECT, bash_command=send, trigger_rule="all_done")
