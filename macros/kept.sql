@@ -43,10 +43,17 @@
 
 {% macro revetl_drop_kept(relation) %}{{ return(adapter.dispatch('revetl_drop_kept', 'revetl_dbt')(relation)) }}{% endmacro %}
 
-{% macro default__revetl_drop_kept(relation) %}{{ return(['drop table if exists ' ~ relation]) }}{% endmacro %}
+{# What was to take its place goes first: without the table itself it would be taken for that. #}
+{% macro default__revetl_drop_kept(relation) %}
+  {{ return(['drop table if exists ' ~ revetl_dbt.revetl_beside(relation, '__next'), 'drop table if exists ' ~ relation]) }}
+{% endmacro %}
 
 {% macro spark__revetl_drop_kept(relation) %}
-  {{ return(['drop view if exists ' ~ relation, 'drop table if exists ' ~ revetl_dbt.revetl_log(relation)]) }}
+  {{ return([
+    'drop table if exists ' ~ revetl_dbt.revetl_beside(relation, '__next'),
+    'drop view if exists ' ~ relation,
+    'drop table if exists ' ~ revetl_dbt.revetl_log(relation)
+  ]) }}
 {% endmacro %}
 
 {% macro databricks__revetl_drop_kept(relation) %}{{ return(revetl_dbt.default__revetl_drop_kept(relation)) }}{% endmacro %}
@@ -57,7 +64,7 @@
   {{ return(adapter.dispatch('revetl_rename_kept', 'revetl_dbt')(relation, renamed, identifier, key)) }}
 {% endmacro %}
 
-{% macro default__revetl_rename_kept(relation, renamed, identifier, key) %}{{ return([revetl_dbt.revetl_rename(relation, identifier)]) }}{% endmacro %}
+{% macro default__revetl_rename_kept(relation, renamed, identifier, key) %}{{ return([revetl_dbt.revetl_rename(relation, renamed, identifier)]) }}{% endmacro %}
 
 {% macro spark__revetl_rename_kept(relation, renamed, identifier, key) %}
   {{ return([
@@ -262,12 +269,49 @@
 {% macro databricks__revetl_empty(relation, kept) %}{{ return('delete from ' ~ relation) }}{% endmacro %}
 
 
+{# -- tables that are written anew ------------------------------------------------------------------ #}
+
+{#
+  What is written anew is made beside the old table, which is dropped then, and gets its name: killed after the old one is gone, the new one is complete,
+  and warehouse/migrate.py finds it.
+#}
+{% macro revetl_beside(relation, suffix) %}
+  {{ return(relation[:-1] ~ suffix ~ relation[-1] if relation[-1] in ['`', '"'] else relation ~ suffix) }}
+{% endmacro %}
+
+{# The name of the table that has its rows. #}
+{% macro revetl_stored_as(identifier) %}{{ return(adapter.dispatch('revetl_stored_as', 'revetl_dbt')(identifier)) }}{% endmacro %}
+
+{% macro default__revetl_stored_as(identifier) %}{{ return(identifier) }}{% endmacro %}
+
+{% macro spark__revetl_stored_as(identifier) %}{{ return(identifier ~ '__log') }}{% endmacro %}
+
+{% macro databricks__revetl_stored_as(identifier) %}{{ return(identifier) }}{% endmacro %}
+
+{# Give the new one the name. #}
+{% macro revetl_finish_next(relation, identifier, key) %}
+  {{ return(adapter.dispatch('revetl_finish_next', 'revetl_dbt')(relation, identifier, key)) }}
+{% endmacro %}
+
+{% macro default__revetl_finish_next(relation, identifier, key) %}
+  {{ return([revetl_dbt.revetl_rename(revetl_dbt.revetl_beside(relation, '__next'), relation, identifier)]) }}
+{% endmacro %}
+
+{% macro spark__revetl_finish_next(relation, identifier, key) %}
+  {{ return([
+    'alter table ' ~ revetl_dbt.revetl_beside(relation, '__next') ~ ' rename to ' ~ revetl_dbt.revetl_log(relation),
+    revetl_dbt.revetl_log_view(relation, key)
+  ]) }}
+{% endmacro %}
+
+{% macro databricks__revetl_finish_next(relation, identifier, key) %}
+  {{ return(revetl_dbt.databricks__revetl_rename_kept(revetl_dbt.revetl_beside(relation, '__next'), relation, identifier, key)) }}
+{% endmacro %}
+
+
 {# -- logs ----------------------------------------------------------------------------------------- #}
 
-{# The relation of the log, or of the one that is to take its place. #}
-{% macro revetl_log(relation, suffix='__log') %}
-  {{ return(relation[:-1] ~ suffix ~ '`' if relation.endswith('`') else relation ~ suffix) }}
-{% endmacro %}
+{% macro revetl_log(relation) %}{{ return(revetl_dbt.revetl_beside(relation, '__log')) }}{% endmacro %}
 
 {% macro revetl_log_view(relation, key) -%}
 create or replace view {{ relation }} as
@@ -279,24 +323,14 @@ where _nth = 1 and not _gone
 
 {% macro revetl_next_version(relation) %}{{ return('(select coalesce(max(_version), 0) + 1 from ' ~ revetl_dbt.revetl_log(relation) ~ ')') }}{% endmacro %}
 
-{#
-  Write the log anew, and let it take the place of the old one: killed after the old one is gone, the new one is complete, and warehouse/migrate.py finds it.
-  `columns` are select items in the order of the log.
-#}
+{# Write the log anew, and let it take the place of the old one. `columns` are select items in the order of the log. #}
 {% macro revetl_rewrite_log(relation, columns, key, newest) %}
-  {%- set log, next = revetl_dbt.revetl_log(relation), revetl_dbt.revetl_log(relation, '__next') -%}
+  {%- set log, next = revetl_dbt.revetl_log(relation), revetl_dbt.revetl_beside(relation, '__next') -%}
   {{ return([
     'drop table if exists ' ~ next,
     'create table ' ~ next ~ ' ' ~ revetl_dbt.revetl_file_format() ~ ' as select ' ~ columns | join(', ') ~ ', _version, _gone from ' ~ (relation if newest else log),
     'drop table ' ~ log
-  ] + revetl_dbt.revetl_finish_log(relation, key)) }}
-{% endmacro %}
-
-{% macro revetl_finish_log(relation, key) %}
-  {{ return([
-    'alter table ' ~ revetl_dbt.revetl_log(relation, '__next') ~ ' rename to ' ~ revetl_dbt.revetl_log(relation),
-    revetl_dbt.revetl_log_view(relation, key)
-  ]) }}
+  ] + revetl_dbt.revetl_finish_next(relation, none, key)) }}
 {% endmacro %}
 
 {# Spark's own default may be a format for text, which knows no types. #}

@@ -124,7 +124,19 @@
 {% endmacro %}
 
 
-{% macro revetl_rename(relation, identifier) %}{{ return('alter table ' ~ relation ~ ' rename to ' ~ adapter.quote(identifier)) }}{% endmacro %}
+{# `renamed` is the relation with the new name, `identifier` that name alone. #}
+{% macro revetl_rename(relation, renamed, identifier) %}
+  {{ return(adapter.dispatch('revetl_rename', 'revetl_dbt')(relation, renamed, identifier)) }}
+{% endmacro %}
+
+{% macro default__revetl_rename(relation, renamed, identifier) %}
+  {{ return('alter table ' ~ relation ~ ' rename to ' ~ api.Relation.create(identifier=identifier)) }}
+{% endmacro %}
+
+{# There a name alone would be one in the schema of the session. #}
+{% macro snowflake__revetl_rename(relation, renamed, identifier) %}{{ return('alter table ' ~ relation ~ ' rename to ' ~ renamed) }}{% endmacro %}
+
+{% macro trino__revetl_rename(relation, renamed, identifier) %}{{ return('alter table ' ~ relation ~ ' rename to ' ~ renamed) }}{% endmacro %}
 
 
 {# A sync whose rows are deleted at the destination: an entry without a row has done its work. #}

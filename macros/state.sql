@@ -95,24 +95,24 @@ from unnest(json_query_array(safe_convert_bytes_to_string(from_base64('{{ base64
 
 
 {# The same table with other types of some columns: every value must have a representation in the new type. `columns` are all of its columns. #}
-{% macro revetl_retype(relation, draft, identifier, columns, types, key) %}
-  {{ return(adapter.dispatch('revetl_retype', 'revetl_dbt')(relation, draft, identifier, columns, types, key)) }}
+{% macro revetl_retype(relation, identifier, columns, types, key) %}
+  {{ return(adapter.dispatch('revetl_retype', 'revetl_dbt')(relation, identifier, columns, types, key)) }}
 {% endmacro %}
 
-{% macro default__revetl_retype(relation, draft, identifier, columns, types, key) %}
+{% macro default__revetl_retype(relation, identifier, columns, types, key) %}
+  {%- set next = revetl_dbt.revetl_beside(relation, '__next') -%}
   {{ return([
-    'drop table if exists ' ~ draft,
-    'create table ' ~ draft ~ ' as select ' ~ revetl_dbt.revetl_cast_columns(columns, types) | join(', ') ~ ' from ' ~ relation,
-    'drop table ' ~ relation,
-    revetl_dbt.revetl_rename(draft, identifier)
-  ]) }}
+    'drop table if exists ' ~ next,
+    'create table ' ~ next ~ ' as select ' ~ revetl_dbt.revetl_cast_columns(columns, types) | join(', ') ~ ' from ' ~ relation,
+    'drop table ' ~ relation
+  ] + revetl_dbt.revetl_finish_next(relation, identifier, key)) }}
 {% endmacro %}
 
-{% macro spark__revetl_retype(relation, draft, identifier, columns, types, key) %}
+{% macro spark__revetl_retype(relation, identifier, columns, types, key) %}
   {{ return(revetl_dbt.revetl_rewrite_log(relation, revetl_dbt.revetl_cast_columns(columns, types), key, newest=false)) }}
 {% endmacro %}
 
-{% macro databricks__revetl_retype(relation, draft, identifier, columns, types, key) %}
+{% macro databricks__revetl_retype(relation, identifier, columns, types, key) %}
   {{ return(['create or replace table ' ~ relation ~ ' as select ' ~ revetl_dbt.revetl_cast_columns(columns, types) | join(', ') ~ ' from ' ~ relation]) }}
 {% endmacro %}
 

@@ -146,7 +146,7 @@ class Ledger:
         keys, rows = self.store.query(self._sql("revetl_repeated"))[0]
         if keys:
             stand = "key stands" if keys == 1 else "keys stand"
-            raise damaged(self.layout.sync, [f"{keys} {stand} in it more than once (in {rows} rows of the plan)"])
+            raise damaged(self.layout.sync, [f"{keys} {stand} in it more than once (in {int(rows)} rows of the plan)"])
 
     def forget_rejected(self) -> None:
         """Drop what is known of rows that were refused or may have arrived."""
@@ -528,10 +528,7 @@ def _retype_keys(store: Store, layout: Layout, relation: str, present: Mapping[s
     if not types:
         return
     session = store.session
-    identifier = _identifier(relation)
-    draft = store.relation(f"retyped__{identifier.split('__', 1)[1]}")
-    key = [column.name for column in layout.keys]
-    arguments = {"draft": draft, "identifier": identifier, "key": key}
+    arguments = {"identifier": _identifier(relation), "key": [column.name for column in layout.keys]}
     try:
         session.run(session.macro("revetl_retype", relation=relation, columns=list(present), types=types, **arguments))
     except WarehouseError as error:

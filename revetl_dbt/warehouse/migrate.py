@@ -52,7 +52,7 @@ def bring_up(store: Store) -> None:
 
 def _bring_up(store: Store) -> None:
     tables = store.session.tables(store.schema)
-    _finish_logs(store, tables)
+    _finish(store, tables)
     present = tables & store.tables.keys()
     # The queue may be there alone: dbt's hook writes it before `revetl` has ever run.
     present_own = present - {_QUEUE}
@@ -75,16 +75,17 @@ def _bring_up(store: Store) -> None:
         _write_down(store)
 
 
-def _finish_logs(store: Store, tables: Collection[str]) -> None:
-    """Where a run was killed while a new log took the place of an old one (macros/kept.sql), the old one is gone and
+def _finish(store: Store, tables: Collection[str]) -> None:
+    """Where a run was killed while a new table took the place of an old one (macros/kept.sql), the old one is gone and
     the new one complete."""
+    session = store.session
     for name in tables:
         kept = name.removesuffix("__next")
-        if kept == name or f"{kept}__log" in tables:
+        if kept == name or session.macro("revetl_stored_as", identifier=kept) in tables:
             continue
-        columns = store.session.columns(store.session.database, store.schema, name)
-        key = [column for column, _ in columns if column.startswith("k_")]
-        store.session.run(store.session.macro("revetl_finish_log", relation=store.relation(kept), key=key))
+        key = [column.lower() for column, _ in session.columns(session.database, store.schema, name)]
+        arguments = {"identifier": kept, "key": [column for column in key if column.startswith("k_")]}
+        session.run(session.macro("revetl_finish_next", relation=store.relation(kept), **arguments))
 
 
 def _format(store: Store, present: Collection[str]) -> int:

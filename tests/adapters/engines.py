@@ -36,6 +36,7 @@ SUITE = (
     "queue",
     "reads",
     "rejected",
+    "renamed",
     "state",
     "two_commands",
     "writing",
@@ -87,12 +88,12 @@ class Engine:
 
 ENGINES = (
     Engine("postgres", ".venv-postgres", files=(*SUITE, "scale")),
-    Engine("snowflake", ".venv-adapters", ("reads", "differences", "hash"), chaos="0.5"),
+    Engine("snowflake", ".venv-adapters", ("reads", "differences", "hash", "renamed"), chaos="0.5"),
     Engine("snowflake_server", ".venv-adapters", ("journey", "lease_processes")),
     Engine(
         "bigquery", ".venv-bigquery", ("journey", "reads", "differences", "hash"), chaos="0.375", least_python=(3, 11)
     ),
-    Engine("spark", ".venv-spark", ("journey", "reads"), needs="java", slow=True),
+    Engine("spark", ".venv-spark", ("journey", "reads", "renamed"), needs="java", slow=True),
 )
 
 ADAPTERS = ".venv-adapters"

@@ -94,6 +94,12 @@ def statements(opened: DbtSession, of: Layout) -> Iterator[tuple[str, list[str]]
     run = {"run_id": "'run-1'", "planned": "5", "rejected": "null", "started_at": "'2026-11-28 12:00:00'"}
     fold = {"fresh": False, "clean": False, "doubt": True, "replay": True}
     rows = [[1, "rejected", None, "bad", "It's wrong"]]
+    key = [column.name for column in of.keys]
+    renamed = {"relation": s["ledger"], "renamed": opened.relation("revetl", "ledger__staff")}
+    columns = {
+        "columns": [column.name for column in (*of.keys, *of.fields)],
+        "types": {key[0]: of.fields[0].engine_type},
+    }
     kinds: dict[str, tuple[str, dict[str, Any]]] = {
         "shared_tables": ("revetl_create_shared", {"schema": opened.relation_schema("revetl"), "tables": shared}),
         "ledger_tables": ("revetl_create_ledger", {"s": s}),
@@ -108,6 +114,8 @@ def statements(opened: DbtSession, of: Layout) -> Iterator[tuple[str, list[str]]
         "release_held": ("revetl_release_held", {"s": s, "unknown": True}),
         "take_lease": ("revetl_take_lease", {**lease, "holder": "here pid 1", "seconds": 300}),
         "renew_lease": ("revetl_renew_lease", {**lease, "seconds": 300}),
+        "rename": ("revetl_rename_kept", {**renamed, "identifier": "ledger__staff", "key": key}),
+        "retype": ("revetl_retype", {"relation": s["ledger"], **columns, "identifier": "ledger__people", "key": key}),
         "shared_row": ("revetl_insert_shared", {"tables": shared, "name": "revetl_runs", "values": run}),
     }
     for kind, (macro, arguments) in kinds.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -113,6 +114,15 @@ def test_a_type_that_was_changed_is_changed_back(sent: Flow, warehouse: Warehous
     assert sent.run().status == "noop"
 
 
+@pytest.mark.parametrize("name", ["ledger", "rejected"])
+def test_a_table_that_another_was_taking_the_place_of(sent: Flow, warehouse: Warehouse, name: str) -> None:
+    old = table(sent, name)
+    new = str(warehouse.session.macro("revetl_beside", relation=old, suffix="__next"))
+    warehouse.run(f"create table {new} as select * from {old}", f"drop table {old}")
+    result = sent.run(store=warehouse.new_store())
+    assert (result.status, result.totals.created, result.unchanged) == ("success", 1, 3)
+
+
 def test_work_tables_that_were_dropped_are_made_again(sent: Flow, warehouse: Warehouse) -> None:
     for name in ("plan", "results", "preview"):
         warehouse.run(f"drop table if exists {table(sent, name)}")
@@ -165,8 +175,8 @@ def test_a_key_whose_values_do_not_fit_its_new_type(flow: Make, warehouse: Wareh
     f.run()
     write(warehouse, {"1": "10"}, key="integer")
     message = refused(f)
-    assert "error[key-changed]: Key `id` of sync `people` is integer now and was" in message.replace(
-        "INTEGER", "integer"
+    assert re.search(
+        r"error\[key-changed\]: Key `id` of sync `people` is (INTEGER|NUMBER\S*|integer) now and was", message
     )
     write(warehouse, {"'a'": "10", "'b'": "20"}, key="varchar")
     assert f.run().totals.created == 1

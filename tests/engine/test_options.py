@@ -1,9 +1,8 @@
-"""Options of a sync that change where it starts from: `backfill`, `renamed_from`, a key that changed, mode delete."""
+"""Options of a sync that change where it starts from: `backfill`, a key that changed, mode delete."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -51,17 +50,6 @@ def test_an_append_sync_on_an_empty_model_starts_from_now_too(warehouse: Warehou
     f.run()
     write(warehouse, "Ann")
     assert f.run().totals.created == 1
-
-
-def test_a_renamed_sync_keeps_its_ledger(warehouse: Warehouse, tmp_path: Path) -> None:
-    f = flow(warehouse, tmp_path, "old_name")
-    write(warehouse, "Ann", "Bea")
-    f.run()
-    f.sync = replace(f.sync, name="new_name", spec=f.sync.spec.model_copy(update={"renamed_from": "old_name"}))
-    write(warehouse, "Ann", "Bob")
-    result = f.run()
-    assert (result.totals.created, result.totals.updated, result.unchanged) == (0, 1, 1)
-    assert f.run().status == "noop"
 
 
 def test_another_key_is_refused_before_anything_is_sent(warehouse: Warehouse, tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+alter table "analytics"."revetl"."ledger__people" rename to "ledger__staff";
