@@ -248,9 +248,11 @@ class Store:
     def rename(self, former: str, identifier: str) -> list[str]:
         """The statements that give a ledger, or a table of refused rows, another name; none when a run that was killed
         has given it that."""
-        columns = self.columns(self.session.database, self.schema, former)
-        if not columns and self.columns(self.session.database, self.schema, identifier):
+        with self.connection():
+            present = self.session.tables(self.schema)
+        if former not in present and identifier in present:
             return []
+        columns = self.columns(self.session.database, self.schema, former)
         key = [name.lower() for name, _ in columns if name.lower().startswith("k_")]
         names = {"relation": self.relation(former), "renamed": self.relation(identifier), "identifier": identifier}
         return list(self.session.macro("revetl_rename_kept", key=key, **names))
