@@ -120,6 +120,8 @@ def _queued(options: Options, how: Sending, *, dry_run: bool, watch: bool) -> in
 
         return watching.watch(options, how, watching.INTERVAL, None)
     with Worker.open(options, how) as worker:
+        if not worker.waits:
+            worker.tell(f"Nothing waits in the queue of target '{worker.target}'")
         if not dry_run:
             return worker.work_off()
         names = worker.upcoming()

@@ -48,6 +48,11 @@ class Worker:
         """Whose entries it takes."""
         return self._store.session.target
 
+    @property
+    def waits(self) -> bool:
+        """True when something is there to take."""
+        return bool(self._queue.peek())
+
     def tell(self, text: str) -> None:
         """A line of the log."""
         self._work.log.line(Event.Notice, text)

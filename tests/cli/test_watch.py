@@ -64,6 +64,7 @@ class TestOnce:
 
         again = tiny.revetl(*QUEUED)
         assert (again.exit_code, "sync people_to_crm" in again.stderr) == (0, False)
+        assert "Nothing waits in the queue of target 'dev'" in again.stderr
 
     def test_what_fails_is_said_and_written_down(self, tiny: Tiny) -> None:
         queue(tiny, ("model.tiny.people", "success"))
