@@ -17,7 +17,7 @@ from typing import Any
 from revetl_dbt.errors import Diagnostic, InputError
 from revetl_dbt.project.yamlfile import shown
 
-OLDEST_SCHEMA, NEWEST_SCHEMA = 10, 12
+OLDEST_SCHEMA, NEWEST_SCHEMA = 12, 12  # dbt 1.6 wrote v10, 1.7 v11, and 1.8 to 2.x write v12
 NEWEST_DBT = 2  # the major version
 BLOCK = "revetl"  # the key under config.meta
 RELATIONS = ("model", "snapshot", "seed")

@@ -52,7 +52,7 @@ class TestReading:
         assert refused(shop)[0] == "manifest-of-another-project"
 
     @pytest.mark.parametrize(
-        ("version", "fine"), [("v9", False), ("v10", True), ("v12", True), ("v13", True), ("", True)]
+        ("version", "fine"), [("v9", False), ("v11", False), ("v12", True), ("v13", True), ("", True)]
     )
     def test_schema_versions(self, shop: Shop, version: str, fine: bool) -> None:
         shop.manifest["metadata"]["dbt_schema_version"] = f"https://schemas.getdbt.com/dbt/manifest/{version}.json"
