@@ -91,7 +91,11 @@ ENGINES = (
     Engine("snowflake", ".venv-adapters", ("reads", "differences", "hash", "renamed"), chaos="0.5"),
     Engine("snowflake_server", ".venv-adapters", ("journey", "lease_processes")),
     Engine(
-        "bigquery", ".venv-bigquery", ("journey", "reads", "differences", "hash"), chaos="0.375", least_python=(3, 11)
+        "bigquery",
+        ".venv-bigquery",
+        ("journey", "reads", "differences", "hash", "changes"),
+        chaos="0.375",
+        least_python=(3, 11),
     ),
     Engine("spark", ".venv-spark", ("journey", "reads", "renamed"), needs="java", slow=True),
 )
