@@ -124,8 +124,10 @@ DBT = tuple(map(int, version("dbt-core").split(".")[:2]))
 
 @pytest.mark.skipif(DBT < (1, 10), reason="dbt reports deprecated YAML since 1.10")
 def test_nothing_is_deprecated(project: Path) -> None:
-    # dbt looks for deprecated YAML with a few adapters only, and DuckDB's is none of them.
+    # dbt looks for deprecated YAML with a few adapters only, and DuckDB's is none of them; 1.10 only when told to.
     script = """
+import os
+os.environ["DBT_ENV_PRIVATE_RUN_JSONSCHEMA_VALIDATIONS"] = "true"
 from dbt.jsonschemas import jsonschemas
 jsonschemas._JSONSCHEMA_SUPPORTED_ADAPTERS = {"duckdb"}
 from dbt.cli.main import dbtRunner
@@ -135,8 +137,9 @@ raise SystemExit(not result.success)
     clean = run(project, "-c", script)
     assert clean.returncode == 0, clean.stdout[-3000:]
     broken = project.parent / "broken"
-    shutil.copytree(PROJECT, broken, ignore=shutil.ignore_patterns(*("seeds", "target", "*.duckdb*", "logs")))
-    (broken / "models").joinpath("broken.yml").write_text("models: [{name: int_usage, meta: {x: 1}}]", encoding="utf-8")
+    shutil.copytree(PROJECT, broken, ignore=shutil.ignore_patterns("target", "*.duckdb*", "logs"))
+    (broken / "models" / "broken.sql").write_text("select 1 as id", encoding="utf-8")
+    (broken / "models" / "broken.yml").write_text("models: [{name: broken, meta: {x: 1}}]", encoding="utf-8")
     assert "Deprecat" in run(broken, "-c", script).stdout
 
 
