@@ -16,7 +16,8 @@ from .tiny import Tiny
 
 # dbt checks YAML strictly only for the warehouses of this list: see tests/test_example_project.py.
 STRICT = """\
-import sys
+import os, sys
+os.environ["DBT_ENV_PRIVATE_RUN_JSONSCHEMA_VALIDATIONS"] = "true"  # what dbt 1.10 wants, and newer ones do anyway
 from dbt.jsonschemas import jsonschemas
 jsonschemas._JSONSCHEMA_SUPPORTED_ADAPTERS = {"duckdb"}
 from dbt.cli.main import cli
