@@ -41,7 +41,7 @@ demo: $(READY)  ## The main job on the example project: build, plan, sync, chang
 	@$(BIN)/python example_dbt_project/scripts/demo.py
 
 test: $(READY) $(WAREHOUSES:%=.venv-%/.ready)  ## Everything that is tested
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -n 3 --dist loadgroup
 
 test-matrix: $(OTHER_DBTS:%=test-dbt-%) test-dbt-2 test-schedulers  ## The end-to-end suite on the other releases of dbt, and the schedulers
 
