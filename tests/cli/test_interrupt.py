@@ -8,8 +8,10 @@ import subprocess
 import sys
 
 import pytest
+from report.makers import result
 
 from revetl_dbt.cli.interrupt import stopping
+from revetl_dbt.cli.run import Sent
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -35,3 +37,17 @@ with stopping(lambda: print("stopping", flush=True)):
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stdout) == (1, "stopping\n")
+
+
+@pytest.mark.parametrize(
+    ("statuses", "stopped", "code"),
+    [
+        (("success", "noop"), True, 0),  # the signal came when everything was done
+        (("success", "skipped"), True, 1),
+        (("success", "skipped"), False, 0),
+        (("success", "error"), True, 1),
+        (("partial",), False, 1),
+    ],
+)
+def test_the_exit_code_tells_of_what_was_left_undone(statuses: tuple[str, ...], stopped: bool, code: int) -> None:
+    assert Sent([result(status=status) for status in statuses], "run", stopped).exit_code == code

@@ -9,6 +9,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -250,16 +251,16 @@ class TestFailures:
     def test_a_run_that_is_interrupted_ends_in_order(self, tiny: Tiny) -> None:
         with tiny.sandbox() as sandbox:
             later = tuple(range(5, 21))
-            sandbox.set_faults([{"vendor": "http", "path": "*", "kind": "delay", "seconds": 2, "nth": later}])
+            sandbox.set_faults([{"vendor": "http", "path": "*", "kind": "delay", "seconds": 120, "nth": later}])
             process = tiny.start("run", "--sync", "people_to_api")
             wait_until(lambda: bool(sandbox.tally()), process)
             process.send_signal(signal.SIGINT)
+            heard(process, "Stopping as soon as the batches in flight are recorded")
+            sandbox.set_faults([])  # lets go of the requests that it holds
             _, rest = process.communicate(timeout=30)
             first = tiny.results()["people_to_api"]["counts"]
-            sandbox.set_faults([])
             again = tiny.revetl(*API)
         assert process.returncode == 1, rest
-        assert "Stopping as soon as the batches in flight are recorded" in rest
         assert "the run was stopped" in rest
         assert 0 < first["accepted"] < 20
         assert first["not_attempted"] == 20 - first["accepted"]
@@ -276,6 +277,20 @@ def wait_until(true: Callable[[], bool], process: subprocess.Popen[str]) -> None
         with suppress(subprocess.TimeoutExpired):
             process.wait(0.02)
             pytest.fail(f"the process ended too early: {process.communicate()}")
+
+
+def heard(process: subprocess.Popen[str], pattern: str) -> re.Match[str]:
+    """The next line of a process's log that matches; fails when it ends without one, as it must within a minute."""
+    assert process.stderr is not None
+    limit = threading.Timer(60, process.kill)
+    limit.start()
+    try:
+        for line in process.stderr:
+            if found := re.search(pattern, line):
+                return found
+    finally:
+        limit.cancel()
+    pytest.fail(f"the process ended without a line that matches {pattern}")
 
 
 class TestBadInput:

@@ -7,15 +7,12 @@ import hashlib
 import hmac
 import json
 import os
-import re
 import signal
-import subprocess
-import threading
 import urllib.request
 
 import pytest
 
-from .test_run import said, wait_until
+from .test_run import heard, said, wait_until
 from .tiny import Tiny
 
 QUEUED = ("run", "--queued")
@@ -105,20 +102,6 @@ def call(url: str, secret: str) -> int:
         return int(response.status)
 
 
-def heard(process: subprocess.Popen[str], pattern: str) -> re.Match[str]:
-    """The next line of a process's log that matches; fails when it ends without one, as it must within a minute."""
-    assert process.stderr is not None
-    limit = threading.Timer(60, process.kill)
-    limit.start()
-    try:
-        for line in process.stderr:
-            if found := re.search(pattern, line):
-                return found
-    finally:
-        limit.cancel()
-    pytest.fail(f"the process ended without a line that matches {pattern}")
-
-
 def test_a_worker_takes_what_comes_and_ends_in_order(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REVETL_WEBHOOK_SECRET", "s3cret")
     with tiny.sandbox() as sandbox:
@@ -128,16 +111,16 @@ def test_a_worker_takes_what_comes_and_ends_in_order(tiny: Tiny, monkeypatch: py
             heard(process, "Looked into the queue")
             queue(tiny, ("model.tiny.people", "success"))
             later = tuple(range(5, 21))
-            sandbox.set_faults([{"vendor": "http", "path": "*", "kind": "delay", "seconds": 2, "nth": later}])
+            sandbox.set_faults([{"vendor": "http", "path": "*", "kind": "delay", "seconds": 120, "nth": later}])
             assert call(url, "s3cret") == 202
             wait_until(lambda: bool(sandbox.tally()), process)
             os.kill(process.pid, signal.SIGTERM)
+            heard(process, "Stopping as soon as the batches in flight are recorded")
+            sandbox.set_faults([])  # lets go of the requests that it holds
             _, rest = process.communicate(timeout=60)
         finally:
             process.kill()
-        sandbox.set_faults([])
         assert process.returncode == 0, rest
-        assert "Stopping as soon as the batches in flight are recorded" in rest
         # What it did not come to is nobody's, and the next takes it.
         assert states(tiny) == {"people": ("waiting", False, None)}
         assert tiny.revetl(*QUEUED).exit_code == 0

@@ -66,7 +66,7 @@ def test_each_content_of_a_file_is_parsed_once(answer: Callable[[], int], parsed
 
 
 @pytest.mark.parametrize(
-    "content", ["", "[]", "{}", '{"version": "1.0", "files": 3}', '{"version": "2.0", "files": {}}']
+    "content", ["", "[]", "{}", '{"version": "1.0", "files": 3}', '{"version": "2.0", "files": {"a": []}}']
 )
 def test_what_is_of_no_use_is_written_anew(tmp_path: Path, content: str) -> None:
     file = tmp_path / "macros.json"
