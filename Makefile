@@ -18,6 +18,8 @@ DUCKDB_FOR_V2 := @duckdb/node-bindings-linux-x64@1.5.6-r.1
 END_TO_END := tests/project tests/warehouse tests/cli tests/e2e tests/engine/test_end_to_end.py tests/test_example_project.py
 # Modules are compiled once: every process that opens dbt would otherwise do so for three seconds.
 unexport PYTHONDONTWRITEBYTECODE
+# More than there are cores: many tests wait for processes that they have started.
+PYTEST := -m pytest -n 3 --dist loadgroup
 PURELIB := -c 'import sysconfig; print(sysconfig.get_path("purelib"))'
 
 .PHONY: demo test test-matrix test-schedulers chaos lint types bench docs golden lock clean
@@ -41,7 +43,7 @@ demo: $(READY)  ## The main job on the example project: build, plan, sync, chang
 	@$(BIN)/python example_dbt_project/scripts/demo.py
 
 test: $(READY) $(WAREHOUSES:%=.venv-%/.ready)  ## Everything that is tested
-	$(BIN)/python -m pytest -n 3 --dist loadgroup
+	$(BIN)/python $(PYTEST)
 
 test-matrix: $(OTHER_DBTS:%=test-dbt-%) test-dbt-2 test-schedulers  ## The end-to-end suite on the other releases of dbt, and the schedulers
 
@@ -67,7 +69,7 @@ endef
 	touch $@
 
 test-dbt-%: .venv-dbt-%/.ready
-	.venv-dbt-$*/bin/python -m pytest -n 2 --dist loadgroup -p no:cacheprovider $(END_TO_END)
+	.venv-dbt-$*/bin/python $(PYTEST) -p no:cacheprovider $(END_TO_END)
 
 test-dbt-2: .venv-dbt-2/.ready $(READY)
 	$(BIN)/python -m pytest tests/on_dbt_v2.py
@@ -76,7 +78,7 @@ test-schedulers: .venv-schedulers/.ready  ## The examples for schedulers, run
 	.venv-schedulers/bin/python -m pytest -p no:cacheprovider tests/on_schedulers.py
 
 chaos: $(READY) $(ALL_WAREHOUSES:%=.venv-%/.ready)  ## The suites that try to break the promises, many times over: REVETL_CHAOS=50 for fifty times
-	REVETL_CHAOS=$${REVETL_CHAOS:-20} $(BIN)/python -m pytest -n 2 --dist loadgroup -rA --durations=10 tests/chaos tests/engine tests/adapters
+	REVETL_CHAOS=$${REVETL_CHAOS:-20} $(BIN)/python $(PYTEST) -rA --durations=10 tests/chaos tests/engine tests/adapters
 
 lint: $(READY)
 	$(BIN)/ruff check .
