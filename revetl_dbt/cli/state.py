@@ -17,6 +17,7 @@ from revetl_dbt.cli.options import Command, log_options, pass_options, project_o
 from revetl_dbt.errors import InputError, RevetlError, WarehouseError
 from revetl_dbt.nearest import did_you_mean, listed
 from revetl_dbt.project.options import Options
+from revetl_dbt.project.paths import own_folder
 
 if TYPE_CHECKING:
     from revetl_dbt.project.project import Project
@@ -171,7 +172,7 @@ def move(options: Options, to: str, yes: bool) -> int:
         def one(entry: Entry) -> None:
             if entry.sync not in declared:
                 raise RevetlError(f"{_named(entry)} has another name now: a run has to take it over first")
-            journal = project.target_path / "revetl" / "journal" / f"{entry.suffix}.jsonl"
+            journal = own_folder(project.target_path) / "journal" / f"{entry.suffix}.jsonl"
             engine.move(source, target, entry, declared[entry.sync], Journal(journal))
             log.notice(f"Moved {_named(entry)}")
 

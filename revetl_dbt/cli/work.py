@@ -16,6 +16,7 @@ from revetl_dbt.engine.result import SyncResult
 from revetl_dbt.errors import Diagnostic, InputError
 from revetl_dbt.nearest import did_you_mean, listed
 from revetl_dbt.project.options import Options
+from revetl_dbt.project.paths import own_folder
 from revetl_dbt.project.profile import Profile
 from revetl_dbt.project.project import Project
 from revetl_dbt.project.target import check_connection
@@ -71,7 +72,7 @@ class Work:
     @property
     def folder(self) -> Path:
         """Where our artifacts and journals are."""
-        return self.loaded.project.target_path / "revetl"
+        return own_folder(self.loaded.project.target_path)
 
     @property
     def dbt_invocation_id(self) -> str | None:
@@ -176,7 +177,7 @@ def _warehouse(project: Project, profile: Profile, log: Log) -> Iterator[Store]:
 
     options = project.options
     folder, profiles, variables = project.folder, profile.path.parent, dict(options.vars)
-    scratch = project.target_path / "revetl"
+    scratch = own_folder(project.target_path)
     session = DbtSession(
         DbtOptions(folder, profiles, profile.name, profile.target, variables, options.threads, scratch)
     )
@@ -210,7 +211,7 @@ def _secrets(loaded: Loaded) -> list[str]:
 
 def sandbox_dir(target_path: Path) -> Path:
     """Where a project's sandbox keeps its state."""
-    return target_path / "revetl" / "sandbox"
+    return own_folder(target_path) / "sandbox"
 
 
 def sandbox_setup(folder: Path) -> dict[str, Path]:

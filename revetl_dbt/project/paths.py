@@ -36,6 +36,11 @@ def find_project_dir(options: Options) -> Path:
     )
 
 
+def own_folder(target_path: Path) -> Path:
+    """Where our artifacts, journals and whatever else is ours are, in dbt's target folder."""
+    return target_path / "revetl"
+
+
 def find_profiles_dir(options: Options) -> Path:
     """The folder of profiles.yml: as given, else the current folder if it holds one, else ~/.dbt."""
     if options.profiles_dir:

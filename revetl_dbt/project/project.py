@@ -11,7 +11,7 @@ from revetl_dbt.project.freshness import Freshness
 from revetl_dbt.project.gate import Gate
 from revetl_dbt.project.manifest import Manifest
 from revetl_dbt.project.options import Options
-from revetl_dbt.project.paths import ProjectFile, find_project_dir, source_files
+from revetl_dbt.project.paths import ProjectFile, find_project_dir, own_folder, source_files
 from revetl_dbt.project.profile import Profile, find_profile, render
 from revetl_dbt.project.render import Renderer
 from revetl_dbt.project.run_results import RunResults
@@ -105,7 +105,7 @@ def parse(options: Options, folder: Path, target_path: Path) -> Path:
     """
     from revetl_dbt.project.runner import invoke, project_arguments
 
-    into = target_path / "revetl" / "parsed"
+    into = own_folder(target_path) / "parsed"
     arguments = [*project_arguments(options, folder), "--target-path", str(into)]
     told = invoke(["parse", *arguments], why="--parse")
     if told.failed is not None:

@@ -12,7 +12,7 @@ from revetl_dbt.errors import InputError
 from revetl_dbt.nearest import listed
 from revetl_dbt.project.gate import FAILED_STATUSES
 from revetl_dbt.project.options import Options
-from revetl_dbt.project.paths import ProjectFile, find_project_dir
+from revetl_dbt.project.paths import ProjectFile, find_project_dir, own_folder
 from revetl_dbt.project.project import find_target_path
 from revetl_dbt.project.run_results import RunResults
 
@@ -71,7 +71,7 @@ def last_command(options: Options) -> LastCommand | None:
     file = ProjectFile.read(find_project_dir(options))
     target_path = find_target_path(options, file)
     try:
-        raw = json.loads((target_path / "revetl" / "run_results.json").read_bytes())
+        raw = json.loads((own_folder(target_path) / "run_results.json").read_bytes())
         target, options_then, results = raw["metadata"]["target"], raw["args"], raw["results"]
         syncs = {str(result["sync"]): str(result["status"]) for result in results}
     except (OSError, ValueError, KeyError, TypeError):  # then the warehouse's history tells

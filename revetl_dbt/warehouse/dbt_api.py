@@ -1,8 +1,7 @@
 """Every import of dbt, in one place: opens a project's adapter and renders our macros through it.
 
-The names used here exist from dbt-core 1.8 to 1.12. Importing this module is cheap; opening a session costs about 1.5
-s,
-most of it dbt's own imports.
+The names used here exist from dbt-core 1.8 to 1.12. Importing this module is cheap; opening a session costs about two
+seconds, most of it dbt's own imports.
 """
 
 from __future__ import annotations
