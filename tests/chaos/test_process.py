@@ -59,10 +59,15 @@ def until(happens: Callable[[], bool], seconds: float = 120.0) -> None:
         time.sleep(0.005)
 
 
-def stopped(process: subprocess.Popen[str], number: signal.Signals) -> tuple[str, float]:
-    """What it said after a signal, and the seconds that it took to end."""
+def stopped(
+    process: subprocess.Popen[str], number: signal.Signals, meanwhile: Callable[[], None] = lambda: None
+) -> tuple[str, float]:
+    """What it said after a signal, and the seconds that it took to end; `meanwhile` is done once it has heard."""
     began = time.monotonic()
     process.send_signal(number)
+    assert process.stdout is not None
+    assert any("Stopping" in line for line in process.stdout)
+    meanwhile()
     said, _ = process.communicate(timeout=30)
     assert process.returncode == 1, said
     return said, time.monotonic() - began
@@ -82,12 +87,11 @@ def rest(shop: World) -> None:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_a_run_in_order(fresh: World, number: signal.Signals) -> None:
     """Batches in flight are finished and recorded; nothing is sent again."""
-    fresh.sandbox.set_faults([{**SLOW, "seconds": 0.3}])
+    fresh.sandbox.set_faults([{**SLOW, "seconds": 120, "nth": tuple(range(4, ROWS))}])
     process = started(fresh)
     until(lambda: fresh.sandbox.received >= 3)
-    said, seconds = stopped(process, number)
+    _, seconds = stopped(process, number, meanwhile=lambda: fresh.sandbox.set_faults([]))
     assert seconds < 10
-    assert "Stopping" in said
     (result,) = json.loads((fresh.state / "run_results.json").read_text())["results"]
     held = fresh.held()
     assert 0 < len(held) < ROWS
