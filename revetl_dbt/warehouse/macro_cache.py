@@ -47,8 +47,11 @@ class MacroCache:
         draft = self._file.with_suffix(f".{os.getpid()}.tmp")
         with suppress(OSError):
             self._file.parent.mkdir(parents=True, exist_ok=True)
-            draft.write_text(json.dumps({"version": self._version, "files": self._used}), encoding="utf-8")
-            draft.replace(self._file)
+            try:
+                draft.write_text(json.dumps({"version": self._version, "files": self._used}), encoding="utf-8")
+                draft.replace(self._file)
+            finally:
+                draft.unlink(missing_ok=True)
 
     def _read(self) -> dict[str, Parsed]:
         with suppress(OSError, ValueError, KeyError, TypeError):
