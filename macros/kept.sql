@@ -4,6 +4,7 @@
 
   Spark changes no row of a file: there such a table is a view on a log that only grows. The log has the columns of the table, `_version` and `_gone`; the
   view shows the newest version of each key unless it is gone. Writing the same again changes nothing, and a run that is killed leaves nothing half written.
+  Logs that have grown are written anew by warehouse/compact.py.
 #}
 
 {# The key of each table that all syncs share. #}
@@ -68,6 +69,7 @@
 
 {% macro spark__revetl_rename_kept(relation, renamed, identifier, key) %}
   {{ return([
+    'drop table if exists ' ~ revetl_dbt.revetl_beside(relation, '__next'),
     'alter table ' ~ revetl_dbt.revetl_log(relation) ~ ' rename to ' ~ revetl_dbt.revetl_log(renamed),
     revetl_dbt.revetl_log_view(renamed, key),
     'drop view if exists ' ~ relation
@@ -324,13 +326,34 @@ where _nth = 1 and not _gone
 {% macro revetl_next_version(relation) %}{{ return('(select coalesce(max(_version), 0) + 1 from ' ~ revetl_dbt.revetl_log(relation) ~ ')') }}{% endmacro %}
 
 {# Write the log anew, and let it take the place of the old one. `columns` are select items in the order of the log. #}
-{% macro revetl_rewrite_log(relation, columns, key, newest) %}
-  {%- set log, next = revetl_dbt.revetl_log(relation), revetl_dbt.revetl_beside(relation, '__next') -%}
+{% macro revetl_rewrite_log(relation, columns, key) %}
+  {{ return(revetl_dbt.revetl_write_next(relation, columns + ['_version', '_gone'], revetl_dbt.revetl_log(relation)) + revetl_dbt.revetl_replace_log(relation, key)) }}
+{% endmacro %}
+
+{% macro revetl_write_next(relation, columns, source) %}
+  {%- set next = revetl_dbt.revetl_beside(relation, '__next') -%}
   {{ return([
     'drop table if exists ' ~ next,
-    'create table ' ~ next ~ ' ' ~ revetl_dbt.revetl_file_format() ~ ' as select ' ~ columns | join(', ') ~ ', _version, _gone from ' ~ (relation if newest else log),
-    'drop table ' ~ log
-  ] + revetl_dbt.revetl_finish_next(relation, none, key)) }}
+    'create table ' ~ next ~ ' ' ~ revetl_dbt.revetl_file_format() ~ ' as select ' ~ columns | join(', ') ~ ' from ' ~ source
+  ]) }}
+{% endmacro %}
+
+{% macro revetl_replace_log(relation, key) %}
+  {{ return(['drop table ' ~ revetl_dbt.revetl_log(relation)] + revetl_dbt.revetl_finish_next(relation, none, key)) }}
+{% endmacro %}
+
+{# How large a log is: a query for its rows and for the appends that it is made of; none where the table keeps no log. #}
+{% macro revetl_log_size(relation) %}{{ return(adapter.dispatch('revetl_log_size', 'revetl_dbt')(relation)) }}{% endmacro %}
+
+{% macro default__revetl_log_size(relation) %}{{ return(none) }}{% endmacro %}
+
+{% macro spark__revetl_log_size(relation) %}{{ return('select count(*), coalesce(max(_version), 0) from ' ~ revetl_dbt.revetl_log(relation)) }}{% endmacro %}
+
+{% macro databricks__revetl_log_size(relation) %}{{ return(none) }}{% endmacro %}
+
+{# Write beside a log what its view shows, as one append: nobody else may change the table until it has taken the log's place. #}
+{% macro revetl_write_compact(relation, columns) %}
+  {{ return(revetl_dbt.revetl_write_next(relation, columns + ['cast(1 as bigint) as _version', 'false as _gone'], relation)) }}
 {% endmacro %}
 
 {# Spark's own default may be a format for text, which knows no types. #}

@@ -196,7 +196,7 @@
     {%- else -%}{%- do items.append(name) -%}
     {%- endif -%}
   {%- endfor -%}
-  {{ return(revetl_dbt.revetl_rewrite_log(relation, items, key, newest=false)) }}
+  {{ return(revetl_dbt.revetl_rewrite_log(relation, items, key)) }}
 {% endmacro %}
 
 {% macro databricks__revetl_change_types(relation, columns, doubt, names, key) %}

@@ -109,7 +109,7 @@ from unnest(json_query_array(safe_convert_bytes_to_string(from_base64('{{ base64
 {% endmacro %}
 
 {% macro spark__revetl_retype(relation, identifier, columns, types, key) %}
-  {{ return(revetl_dbt.revetl_rewrite_log(relation, revetl_dbt.revetl_cast_columns(columns, types), key, newest=false)) }}
+  {{ return(revetl_dbt.revetl_rewrite_log(relation, revetl_dbt.revetl_cast_columns(columns, types), key)) }}
 {% endmacro %}
 
 {% macro databricks__revetl_retype(relation, identifier, columns, types, key) %}

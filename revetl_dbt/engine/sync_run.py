@@ -78,6 +78,9 @@ class SyncRun:
         if not ledger.settled and self._result.status != "error" and self._result.not_attempted == 0:
             self._store.settle(self._sync.name, account.id)
         self._remember(ledger)
+        # At the end: it holds up no row, and only a run that has written needs it.
+        if self._result.status != "error":
+            ledger.compact(lambda: self._renew_lease(account))
 
     @property
     def _whole(self) -> bool:

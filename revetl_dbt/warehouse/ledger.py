@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -12,6 +12,7 @@ import msgspec
 from revetl_dbt.destinations.base import ColumnType
 from revetl_dbt.errors import Diagnostic, InputError, WarehouseError
 from revetl_dbt.spec.models import Mode, Sync
+from revetl_dbt.warehouse.compact import compact
 from revetl_dbt.warehouse.copy import copy_model, local_layout
 from revetl_dbt.warehouse.integrity import check_plan, damaged, fits, inspect
 from revetl_dbt.warehouse.layout import Layout, Tables, checksum, draft, recorded, restored, table_suffix, typed
@@ -113,6 +114,7 @@ class Ledger:
         self.account = account
         self._argument = layout.as_argument()
         self._clean = False
+        self._folded = False
 
     def settled_rows(self) -> int | None:
         """The number of the model's rows when every one is what was accepted, told by one query; None when a plan
@@ -224,6 +226,7 @@ class Ledger:
         """
         if not ranges:
             return
+        self._folded = True
         plain = [[r.op, r.seq_from, r.seq_to] for r in ranges]
         self._clean = self._clean and all(result.status == "accepted" for result in results)
         fresh = not replay and all(r.op == "create" for r in ranges)
@@ -266,6 +269,16 @@ class Ledger:
         """Remove the plan when nothing of it is left to do."""
         self.store.execute([self._sql("revetl_drop_plan")])
         self._drop_copy()
+
+    def compact(self, keep: Callable[[], None]) -> None:
+        """Make its tables small again where this run has let them grow (warehouse/compact.py); `keep` keeps the lease.
+
+        Raises WarehouseError when a table cannot be given the place of the old one.
+        """
+        if self._folded:
+            key = [column.name for column in self.layout.keys]
+            for relation in (self.layout.tables.ledger, self.layout.tables.rejected):
+                compact(self.store, _identifier(relation), key, keep)
 
     def _load(self, results: Sequence[Result]) -> Iterator[str]:
         for start in range(0, len(results), RESULT_ROWS_PER_STATEMENT):

@@ -83,9 +83,11 @@ def _finish(store: Store, tables: Collection[str]) -> None:
         kept = name.removesuffix("__next")
         if kept == name or session.macro("revetl_stored_as", identifier=kept) in tables:
             continue
-        key = [column.lower() for column, _ in session.columns(session.database, store.schema, name)]
-        arguments = {"identifier": kept, "key": [column for column in key if column.startswith("k_")]}
-        session.run(session.macro("revetl_finish_next", relation=store.relation(kept), **arguments))
+        columns = [column.lower() for column, _ in session.columns(session.database, store.schema, name)]
+        own = [column for column in columns if column.startswith("k_")]
+        key = session.macro("revetl_shared_keys").get(kept, own)
+        arguments = {"relation": store.relation(kept), "identifier": kept, "key": key}
+        session.run(session.macro("revetl_finish_next", **arguments))
 
 
 def _format(store: Store, present: Collection[str]) -> int:

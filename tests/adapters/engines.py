@@ -18,6 +18,7 @@ SUITE = (
     "changed_since",
     "changes",
     "claims",
+    "compact",
     "converge",
     "differences",
     "doubt",
@@ -97,7 +98,7 @@ ENGINES = (
         chaos="0.375",
         least_python=(3, 11),
     ),
-    Engine("spark", ".venv-spark", ("journey", "reads", "renamed"), needs="java", slow=True),
+    Engine("spark", ".venv-spark", ("journey", "reads", "renamed", "compact"), needs="java", slow=True),
 )
 
 ADAPTERS = ".venv-adapters"
