@@ -376,7 +376,9 @@ class DestinationConfig(BaseModel):
     )
     requests_per_second: float | None = Field(None, gt=0, description="Upper bound of requests a second")
     daily_requests: int | None = Field(None, ge=1, description="Upper bound of requests a day (UTC)")
-    timeout: float = Field(60.0, gt=0, description="Seconds to wait for an answer")
+    timeout: float = Field(
+        60.0, gt=0, description="Seconds to wait for an answer, which must be whole after ten times as long"
+    )
     ca_bundle: str | None = Field(None, description="File of CA certificates to trust instead of the system's")
     guards: Guards = Field(default_factory=Guards, description="Guards of all syncs that do not set their own")
 

@@ -55,6 +55,7 @@ from revetl_dbt.destinations.transport import (
     BearerAuth,
     HttpDestination,
     decode_json,
+    error_json,
     retry_after,
     status_error,
     to_json,
@@ -402,10 +403,7 @@ class Http(HttpDestination):
     def _refusal(self, response: requests.Response) -> str:
         """The vendor's message: at the configured path, or where RFC 9457 puts it; otherwise the status line."""
         line = f"{response.status_code} {response.reason}"
-        try:
-            body = msgspec.json.decode(response.content)
-        except msgspec.DecodeError:
-            return line
+        body = error_json(response)
         paths = (self.config.error,) if self.config.error else ("detail", "title")
         message = next((text for path in paths if (text := _text(_at(body, path)))), None)
         return f"{line}: {message}" if message else line

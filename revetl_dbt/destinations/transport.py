@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 import requests
+import urllib3
 from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 
@@ -54,6 +55,17 @@ STATUS_ERRORS: Mapping[int, type[DestinationError]] = {
 """What a status means where the vendor does not say otherwise. Other 5xx may have been accepted; other 3xx and 4xx are
 fatal.
 """
+
+LARGEST_ANSWER = 256 * 2**20
+"""Bytes of an answer, decompressed, that are taken into memory. Salesforce's results of one bulk job, the largest that
+any connector asks for, repeat the 100 MB that the job was given.
+"""
+PATIENCE = 10
+"""An answer must be whole after so many times the `timeout`, however steadily its parts come in."""
+_PART = 8 * 2**10
+
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What msgspec says of bytes that are no JSON, are not UTF-8, or are nested too deep."""
 
 _encoder = msgspec.json.Encoder(decimal_format="number")
 
@@ -154,24 +166,30 @@ class HttpDestination(Destination):
         """Send one request through the gate and return its response, whatever its status.
 
         `path` is appended to the base URL, or is a whole URL. `json` is encoded with `to_json`. Raises RetryableError
-        when no connection came about, FatalError when none can, UnknownOutcomeError when no answer came.
+        when no connection came about, FatalError when none can or the request cannot be written, UnknownOutcomeError
+        when no whole answer came.
         """
         content = {"Content-Type": "application/json"} if json is not None else {}
+        body = to_json(json) if json is not None else data
+        host = origin(self._base_url)
         self.gate.acquire()
         try:
             response = self._session().request(
                 method,
                 path if path.startswith(("http://", "https://")) else self._base_url + path,
-                data=to_json(json) if json is not None else data,
+                data=body,
                 params=params,
                 headers={**content, **(headers or {})},
                 auth=auth or self.auth(),
                 timeout=self.config.timeout,
                 allow_redirects=False,
+                stream=True,
             )
-        except requests.RequestException as error:
-            # Without the cause: its text holds the whole URL, and with it what may be a secret or a personal value.
-            raise _transport_error(error, origin(self._base_url)) from None
+            _read_whole(response, self.config.timeout * PATIENCE, host)
+        except (requests.RequestException, ValueError) as error:
+            # Without the cause: its text holds the whole URL or header, and with it what may be a secret or a personal
+            # value.
+            raise _transport_error(error, host) from None
         budget = self.budget(response)
         if budget is not None:
             self.gate.observe(budget)
@@ -223,16 +241,19 @@ def decode_json(response: requests.Response) -> Any:
     """
     try:
         return msgspec.json.decode(response.content)
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         kind = response.headers.get("Content-Type", "no content type")
         raise UnknownOutcomeError(f"{response.status_code} with a body that is not JSON ({kind})") from error
 
 
 def error_json(response: requests.Response) -> Any:
-    """The JSON body of a refusal; None where there is none: errors can be HTML pages or plain text."""
+    """The JSON body of a refusal; None where there is none: errors can be HTML pages or plain text.
+
+    It is for people, so that bytes which are not UTF-8 do not make its other words unreadable.
+    """
     try:
-        return msgspec.json.decode(response.content)
-    except msgspec.DecodeError:
+        return msgspec.json.decode(response.content.decode("utf-8", "replace"))
+    except UNREADABLE:
         return None
 
 
@@ -269,7 +290,7 @@ def _seconds_until(date: str, now: str | None) -> float:
     try:
         start = email.utils.parsedate_to_datetime(now).timestamp() if now else time.time()
         return email.utils.parsedate_to_datetime(date).timestamp() - start
-    except ValueError:
+    except (ValueError, OverflowError):
         return math.nan
 
 
@@ -279,9 +300,32 @@ def origin(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
 
 
-def _transport_error(error: requests.RequestException, host: str) -> DestinationError:
+def _read_whole(response: requests.Response, seconds: float, host: str) -> None:
+    """Take the body into the response. Raises what requests raises, and UnknownOutcomeError for a body without end."""
+    end = time.monotonic() + seconds
+    parts: list[bytes] = []
+    size = 0
+    for part in response.iter_content(_PART):
+        parts.append(part)
+        size += len(part)
+        if size > LARGEST_ANSWER or time.monotonic() > end:
+            response.close()
+            told = "is too large" if size > LARGEST_ANSWER else "does not come to an end"
+            raise UnknownOutcomeError(f"the answer of {host} {told}", code="endless")
+    response._content = b"".join(parts)
+
+
+def _transport_error(error: Exception, host: str) -> DestinationError:
     if isinstance(error, _BAD_URL):
         return FatalError(f"`{host}` is not a URL that can be requested", code="url")
+    if not isinstance(error, requests.RequestException) or (
+        isinstance(error, requests.exceptions.InvalidHeader) and error.request is None
+    ):  # http.client refuses to write a header, or requests does; one that a vendor sent comes with the request
+        return FatalError(
+            f"a header for {host} holds a line break, or a character that HTTP does not know: often one that was"
+            " copied along with a secret",
+            code="header",
+        )
     if isinstance(error, requests.exceptions.ConnectTimeout) or type(_reason(error)).__name__ in _NEVER_CONNECTED:
         return RetryableError(f"no connection to {host}", code="unreachable")
     if isinstance(error, requests.exceptions.SSLError) and not _closed(error):
@@ -294,6 +338,7 @@ def _transport_error(error: requests.RequestException, host: str) -> Destination
 
 
 _BAD_URL = (
+    urllib3.exceptions.LocationParseError,
     requests.exceptions.InvalidURL,
     requests.exceptions.MissingSchema,
     requests.exceptions.InvalidSchema,

@@ -57,7 +57,7 @@ def _values(cells: Sequence[Any]) -> Iterator[str]:
         if isinstance(cell, str) and cell[:1] in ("{", "["):
             try:
                 yield from _values(_leaves(msgspec.json.decode(cell)))
-            except msgspec.DecodeError:
+            except (msgspec.DecodeError, RecursionError):
                 yield cell[:_LONGEST]
         elif cell is not None and not isinstance(cell, bool):
             text = str(cell).strip()[:_LONGEST]

@@ -85,7 +85,7 @@ def fingerprint(config: DestinationConfig) -> str:
     """A digest of what picks an account: type, address and credentials; nothing can be read from it."""
     tuning = {"concurrency", "requests_per_second", "daily_requests", "timeout", "guards"}
     parts = [config.type, repr(config.model_dump(exclude=tuning)), *config.secrets()]
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
+    return hashlib.sha256("\n".join(parts).encode(errors="surrogateescape")).hexdigest()[:32]
 
 
 @contextmanager

@@ -51,7 +51,8 @@ def back_off(failure: DestinationError, failures: int, policy: RetryPolicy, pace
         raise QuotaExhaustedError(f"{failure} (the vendor asks to wait {asked:.0f} s)", code=failure.code) from failure
     if failures >= policy.attempts:
         raise FatalError(f"{failure}, {failures} times", code=failure.code, request_id=failure.request_id) from failure
-    delay = asked if asked is not None else policy.delay(failures)
+    # "At once" and a moment that is over by our clock say nothing of how long: a vendor in trouble needs a pause.
+    delay = asked or policy.delay(failures)
     if isinstance(failure, RateLimitedError):
         pacer.pause(delay)
     else:

@@ -87,8 +87,13 @@ def _visible(char: str) -> str:
 
 
 def _forms(secret: str) -> set[str]:
-    """The secret as it may stand in plain text, in a URL and in JSON."""
+    """The secret as it may stand in plain text, in a URL and in JSON; also without the line break at its end that many
+    a file of a secret has.
+    """
     if not secret.strip():
         return set()
-    escaped = {json.dumps(secret, ensure_ascii=ascii_only)[1:-1] for ascii_only in (True, False)}
-    return {secret, quote(secret, safe=""), quote_plus(secret), *escaped}
+    plain = {secret, secret.strip()}
+    escaped = {json.dumps(text, ensure_ascii=ascii_only)[1:-1] for text in plain for ascii_only in (True, False)}
+    # Python keeps the bytes of an environment variable that are no text as surrogates.
+    in_urls = {form(text, safe="", errors="surrogateescape") for text in plain for form in (quote, quote_plus)}
+    return {*plain, *in_urls, *escaped}

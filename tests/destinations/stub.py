@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import chain
 from typing import Any
 
 from revetl_dbt.destinations.base import Budget
@@ -33,9 +34,21 @@ class Answer:
     body: Any = b""
     headers: Mapping[str, str] = field(default_factory=dict)
     drop: bool = False  # close the connection instead
+    parts: Iterable[bytes] | None = None  # the body in chunks, until it ends or the client leaves
 
     def encoded(self) -> bytes:
         return self.body if isinstance(self.body, bytes) else json.dumps(self.body).encode()
+
+    def framing(self) -> tuple[str, str]:
+        if self.parts is not None:
+            return "Transfer-Encoding", "chunked"
+        return "Content-Length", str(len(self.encoded()))
+
+    def written(self) -> Iterator[bytes]:
+        if self.parts is None:
+            yield self.encoded()
+        else:
+            yield from (b"%x\r\n%b\r\n" % (len(part), part) for part in chain(self.parts, [b""]))
 
 
 Reply = Answer | Callable[[Asked], Answer]
@@ -80,15 +93,14 @@ def serving() -> Iterator[Stub]:
             if answer.drop:
                 self.close_connection = True
                 return
-            content = answer.encoded()
             self.send_response_only(answer.status)
             for name, value in answer.headers.items():
                 self.send_header(name, value)
             if answer.status != 204:
-                self.send_header("Content-Length", str(len(content)))
+                self.send_header(*answer.framing())
             self.end_headers()
             if self.command != "HEAD":
-                self.wfile.write(content)
+                self.wfile.writelines(answer.written())
 
         do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = _handle  # noqa: N815 - http.server's names
 

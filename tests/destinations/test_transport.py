@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import gzip
+import time
 import traceback
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
 
+from revetl_dbt.destinations import transport
 from revetl_dbt.destinations.base import (
     DestinationError,
     FatalError,
@@ -15,7 +19,7 @@ from revetl_dbt.destinations.base import (
     UnknownOutcomeError,
 )
 from revetl_dbt.destinations.http import Http, HttpConfig
-from revetl_dbt.destinations.transport import decode_json, origin, retry_after, to_json, to_json_lines
+from revetl_dbt.destinations.transport import decode_json, error_json, origin, retry_after, to_json, to_json_lines
 
 from .stub import Answer, OpenGate, Stub
 
@@ -90,6 +94,37 @@ def test_connections_are_kept_and_closed(stub: Stub) -> None:
     assert destination._session() is not session
 
 
+def test_an_answer_that_does_not_end_is_unknown(stub: Stub) -> None:
+    stub.answer(Answer(parts=repeat(b" ")))
+    began = time.monotonic()
+    error = failure(made(stub.url, timeout=0.1))
+    assert (type(error), error.code) == (UnknownOutcomeError, "endless")
+    assert time.monotonic() - began < 10
+
+
+def test_an_answer_fills_no_memory(stub: Stub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transport, "LARGEST_ANSWER", 1_000_000)
+    bomb = gzip.compress(b" " * 50_000_000)
+    stub.answer(Answer(body=bomb, headers={"Content-Encoding": "gzip"}))
+    assert failure(made(stub.url)).code == "endless"
+    stub.answer(Answer(body=b" " * 1_000_000))
+    assert made(stub.url).request("GET", "/x").content == b" " * 1_000_000
+
+
+@pytest.mark.parametrize("secret", ["with-its-line-break\n", "copied-with-a-quote\u201d", "no-text-\udcff"])
+def test_a_secret_that_fits_no_header_is_told_and_not_shown(stub: Stub, secret: str) -> None:
+    for auth in ({"type": "bearer", "token": secret}, {"type": "headers", "headers": {"X-Key": secret}}):
+        error = failure(made(stub.url, auth=auth))
+        assert (type(error), error.code) == (FatalError, "header")
+        assert secret.strip() not in str(error)
+    assert type(failure(made(stub.url, headers={"X-Client": "two\nlines"}))) is FatalError
+    assert stub.asked == []
+
+
+def test_an_address_that_is_none_is_fatal() -> None:
+    assert failure(made("http://a..b")).code == "url"
+
+
 @pytest.fixture
 def response() -> requests.Response:
     answer = requests.Response()
@@ -110,6 +145,7 @@ def response() -> requests.Response:
         ({"Retry-After": "Wed, 21 Oct 2026 07:28:30 GMT", "Date": "Wed, 21 Oct 2026 07:28:00 GMT"}, 30.0),
         ({"Retry-After": "Wed, 21 Oct 2026 07:28:30 GMT", "Date": "yesterday"}, None),
         ({"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"}, 0.0),
+        ({"Retry-After": "Wed, 21 Oct 99999999999999999999 07:28:00 GMT"}, None),
     ],
 )
 def test_retry_after(response: requests.Response, headers: dict[str, str], seconds: float | None) -> None:
@@ -122,6 +158,14 @@ def test_a_success_without_json_is_unknown(response: requests.Response) -> None:
     with pytest.raises(UnknownOutcomeError) as caught:
         decode_json(response)
     assert "person@example.com" not in str(caught.value)
+
+
+@pytest.mark.parametrize("body", [b'{"a": "\xff"}', b"[" * 100_000])
+def test_json_that_cannot_be_read_is_no_bug(response: requests.Response, body: bytes) -> None:
+    response._content = body
+    with pytest.raises(UnknownOutcomeError):
+        decode_json(response)
+    assert error_json(response) in (None, {"a": "\ufffd"})
 
 
 def test_a_refusal_is_an_error_and_any_answer_can_be_had(stub: Stub) -> None:

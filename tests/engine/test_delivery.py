@@ -200,6 +200,14 @@ def test_own_delays_grow_and_are_bounded() -> None:
     assert all(low <= delay <= low * 2 for low, delay in zip([0.5, 1, 2, 4, 8, 10, 10], pacer.waited, strict=True))
 
 
+def test_a_vendor_that_says_at_once_is_given_time_all_the_same() -> None:
+    pacer = Waits()
+    failures = [RateLimitedError("busy", retry_after=0.0), RetryableError("busy", retry_after=0.0)]
+    deliver(Scripted(*failures, accept), pacer=pacer, first=8.0, longest=20.0)
+    assert pacer.paused[0] >= 4
+    assert pacer.waited[0] >= 8
+
+
 def test_more_patience_than_there_is_counts_as_no_quota() -> None:
     stop = interrupted(Scripted(RateLimitedError("slow", code="429", retry_after=3600)), patience=900)
     assert isinstance(stop.cause, QuotaExhaustedError)

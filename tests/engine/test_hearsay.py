@@ -31,6 +31,7 @@ def hide(text: str, *cells: Any, names: tuple[str, ...] = ()) -> str:
         ((dt.date(1987, 3, 4),), "born 1987-03-04", "born (hidden)"),
         (('{"a": ["Ann Lee", 1], "b": null}',), "Ann Lee in a", "(hidden) in a"),
         (("{broken Ann",), "{broken Ann", "(hidden)"),
+        (("[" * 100_000,), "[" * 300, f"{HIDDEN}{'[' * 100}"),
         (("(a+b)*",), "bad (a+b)* here", "bad (hidden) here"),
         (("x" * 300,), f"got {'x' * 300}", f"got {HIDDEN}{'x' * 100}"),
         (("email",), "email is wrong", "(hidden) is wrong"),

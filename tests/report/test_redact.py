@@ -103,6 +103,12 @@ class TestSecrets:
     def test_empty_secrets_mask_nothing(self) -> None:
         assert Redactor(["", " "])("a b") == "a b"
 
+    def test_a_line_break_at_the_end_hides_no_secret(self) -> None:
+        assert Redactor(["hush hush\n"])("hush hush; hush+hush; hush%20hush") == "; ".join([SECRET] * 3)
+
+    def test_bytes_that_are_no_text_are_masked_too(self) -> None:
+        assert Redactor(["hush\udcff"])("hush\udcff hush%FF") == f"{SECRET} {SECRET}"
+
     def test_the_environment_names_secrets(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("DBT_ENV_SECRET_X", "hush")
         monkeypatch.setenv("OTHER", "loud")
