@@ -15,7 +15,12 @@
   {%- for field in s.fields -%}
     {%- set name = "'" ~ dbt.escape_single_quotes(('{' if loop.first else ',') ~ tojson(names[loop.index0]) ~ ':') ~ "'" -%}
     {%- do parts.append(name ~ ", coalesce(" ~ revetl_dbt.duckdb__revetl_json_value(field.name, field.type) ~ ", 'null')") -%}
-    {%- if field.type in ('float', 'date', 'timestamp', 'timestamptz') -%}{%- do finite.append('coalesce(isfinite(' ~ field.name ~ '), true)') -%}{%- endif -%}
+    {%- if field.type == 'float' -%}{%- do finite.append('coalesce(isfinite(' ~ field.name ~ '), true)') -%}
+    {%- elif field.type in ('date', 'timestamp', 'timestamptz') -%}
+      {#- within the years that Python and most others have -#}
+      {%- set zone = ' 00:00:00+00' if field.type == 'timestamptz' else '' -%}
+      {%- do finite.append('coalesce(' ~ field.name ~ ' >= ' ~ field.type ~ " '0001-01-01" ~ zone ~ "' and " ~ field.name ~ ' < ' ~ field.type ~ " '10000-01-01" ~ zone ~ "', true)") -%}
+    {%- endif -%}
   {%- endfor -%}
   {#- one call: each `||` would copy what stands before it -#}
   {%- set record = 'concat(' ~ parts | join(', ') ~ ", '}')" -%}

@@ -137,7 +137,9 @@
 {# Decimals as text: the driver is five times faster. Zoned timestamps as microseconds since 1970: exact, whatever the session's zone. #}
 {% macro duckdb__revetl_read_column(name, type) %}
   {%- if type == 'decimal' -%}{{ return('cast(' ~ name ~ ' as varchar)') }}
-  {%- elif type == 'timestamptz' -%}{{ return('epoch_us(' ~ name ~ ')') }}
+  {#- infinite ones have no microseconds, and are not null -#}
+  {%- elif type == 'timestamptz' -%}
+    {{ return('coalesce(epoch_us(' ~ name ~ '), case when ' ~ name ~ " > timestamptz 'epoch' then 9223372036854775807 when " ~ name ~ ' is not null then -9223372036854775807 end)') }}
   {%- else -%}{{ return(name) }}
   {%- endif -%}
 {% endmacro %}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from datetime import datetime, timezone
+from datetime import date, datetime, timezone
 from decimal import Decimal
 from typing import Any
 from urllib.parse import quote
@@ -17,6 +17,14 @@ def finite(value: float | Decimal | None) -> float | Decimal | None:
     if value is None or (value.is_finite() if isinstance(value, Decimal) else math.isfinite(value)):
         return value
     raise ValueError(f"{value} is not a number that can be sent")
+
+
+def in_calendar(value: date | str | None) -> date | None:
+    """The date or moment itself. Raises ValueError for one before the year 1 or after 9999, which a warehouse can only
+    give as text, and most vendors do not know."""
+    if isinstance(value, str):
+        raise ValueError("a date before the year 1 or after 9999 cannot be sent")
+    return value
 
 
 def utc(value: datetime | None) -> datetime | None:

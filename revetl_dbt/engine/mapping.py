@@ -14,7 +14,7 @@ from operator import itemgetter
 from typing import Any
 
 from revetl_dbt.destinations.base import Change, ColumnType, Destination, FieldInfo, Outcome, Status
-from revetl_dbt.destinations.encoding import finite
+from revetl_dbt.destinations.encoding import finite, in_calendar
 from revetl_dbt.spec.models import Write
 from revetl_dbt.warehouse.layout import Column, Layout
 from revetl_dbt.warehouse.reader import decoder
@@ -25,6 +25,7 @@ Step = Callable[[Any], Any]
 seq_of = itemgetter(0)
 """The number of a row, a change or an outcome."""
 
+_MOMENTS = (ColumnType.DATE, ColumnType.TIMESTAMP, ColumnType.TIMESTAMPTZ)
 _BAD_VALUE = (ValueError, OverflowError, ArithmeticError, TypeError)
 
 
@@ -172,7 +173,8 @@ def _steps(field: Column, destination: Destination, info: FieldInfo | None, adap
     encode = destination.encoder(field.type, info)
     if encode is None and field.type is ColumnType.FLOAT:
         encode = finite
-    return [*_only(decoder(field.type, adapter_type)), *_only(encode)]
+    calendar = in_calendar if field.type in _MOMENTS else None
+    return [*_only(decoder(field.type, adapter_type)), *_only(calendar), *_only(encode)]
 
 
 def _only(step: Step | None) -> list[Step]:

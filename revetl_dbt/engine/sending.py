@@ -55,7 +55,7 @@ ORDER = ("delete", "clear", "update", "create")
 # A million rows pass here: `Rendered._make` takes several times as long.
 _rendered = cast("Callable[[Row], Rendered]", partial(tuple.__new__, Rendered))
 _text = itemgetter(2)
-_NOT_JSON = "a value of this row is infinite or not a number, which JSON cannot hold"
+_NOT_JSON = "a value of this row is infinite, not a number, or a date beyond the years 1 to 9999, and cannot be sent"
 
 
 @dataclass(frozen=True, slots=True)

@@ -187,13 +187,29 @@ class DbtSession:
     def fetch(self, sql: str) -> list[tuple[Any, ...]]:
         """All rows of a small result or of one page, as the driver's own Python values."""
         with self._failures():
+            if self.adapter_type == "postgres":
+                try:
+                    return self._rows(sql)
+                except ValueError:  # a date of a year that Python does not have
+                    self._read_any_date()
             if self.adapter_type in {"duckdb", "postgres", "redshift", "snowflake", "databricks", "spark"}:
-                _, cursor = self._adapter.connections.add_query(sql, auto_begin=False)
-                return [tuple(row) for row in cursor.fetchall()] if self.adapter_type == "spark" else cursor.fetchall()
+                return self._rows(sql)
             if self.adapter_type == "bigquery":
                 return [row for page in self._job_pages(sql, None) for row in page]
             _, table = self._adapter.execute(sql, fetch=True)
             return [tuple(row) for row in table.rows]
+
+    def _rows(self, sql: str) -> list[tuple[Any, ...]]:
+        _, cursor = self._adapter.connections.add_query(sql, auto_begin=False)
+        return [tuple(row) for row in cursor.fetchall()] if self.adapter_type == "spark" else cursor.fetchall()
+
+    def _read_any_date(self) -> None:
+        """Let the thread's connection give dates that Python has no value for as text; others take twice as long."""
+        from psycopg2 import extensions
+
+        handle = self._adapter.connections.get_thread_connection().handle
+        for kind in (extensions.PYDATE, extensions.PYDATETIME, extensions.PYDATETIMETZ):
+            extensions.register_type(extensions.new_type(kind.values, kind.name, _or_text(kind)), handle)
 
     @property
     def has_transactions(self) -> bool:
@@ -250,6 +266,8 @@ class DbtSession:
         with self._failures():
             if self.adapter_type in {"postgres", "redshift"}:
                 manager.begin()
+                if self.adapter_type == "postgres":
+                    self._read_any_date()  # what was fetched forward cannot be fetched again
                 try:
                     manager.add_query(f"declare revetl_rows cursor for {sql}", auto_begin=False)
                     while rows := self.fetch(f"fetch forward {page_rows} from revetl_rows"):
@@ -310,6 +328,18 @@ class DbtSession:
             yield
         except self._error as error:
             raise WarehouseError(str(error).strip()) from error
+
+
+def _or_text(cast: Callable[[str | None, Any], Any]) -> Callable[[str | None, Any], Any]:
+    """A cast of psycopg2 that gives the text where there is no value for it."""
+
+    def read(text: str | None, cursor: Any) -> Any:
+        try:
+            return cast(text, cursor)
+        except ValueError:
+            return text
+
+    return read
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,10 @@ RESULT_ROWS = 1_000_000
 """Rows asked for by one query where its result is read page by page at no cost, and every query has a price."""
 
 _MICROSECONDS = frozenset({"duckdb", "spark", "databricks"})  # how `revetl_read_column` has an instant read
+INFINITE = 2**63 - 1
+"""Microseconds of an instant at the end of time; as many before 1970 are its beginning (`revetl_read_column`)."""
+_400_YEARS = dt.timedelta(days=146_097)
+"""After so long the calendar begins anew."""
 
 Decoder = Callable[[Any], Any]
 
@@ -24,7 +28,7 @@ _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.timezone.utc)
 
 def decoder(kind: ColumnType, adapter_type: str) -> Decoder | None:
     """Turns what a driver delivers for a column (as `revetl_read_column` selects it) into the value that ColumnType
-    promises; None: it is that."""
+    promises; None: it is that. A date or moment that Python has no value for stays the engine's text."""
     duckdb = adapter_type == "duckdb"
     if kind is ColumnType.DECIMAL:
         return _decimal_from_text if duckdb else _decimal
@@ -43,12 +47,28 @@ def _decimal(value: Any) -> Decimal | None:
     return value if value is None or isinstance(value, Decimal) else Decimal(str(value))
 
 
-def _instant_from_microseconds(value: int | None) -> dt.datetime | None:
-    return None if value is None else _EPOCH + dt.timedelta(microseconds=value)
+def _instant_from_microseconds(value: int | None) -> dt.datetime | str | None:
+    if value is None:
+        return None
+    try:
+        return _EPOCH + dt.timedelta(microseconds=value)
+    except OverflowError:
+        return _distant(value)
 
 
-def _instant(value: dt.datetime | None) -> dt.datetime | None:
-    return None if value is None else value.astimezone(dt.timezone.utc)
+def _distant(microseconds: int) -> str:
+    """An instant before the year 1 or after 9999, as DuckDB writes it."""
+    if abs(microseconds) == INFINITE:
+        return "infinity" if microseconds > 0 else "-infinity"
+    cycles, rest = divmod(dt.timedelta(microseconds=microseconds), _400_YEARS)
+    moment = _EPOCH + rest
+    year = moment.year + 400 * cycles
+    day = f"{year:04}-{moment:%m-%d}" if year > 0 else f"{1 - year:04}-{moment:%m-%d} (BC)"
+    return f"{day} {moment:%H:%M:%S.%f}+00"
+
+
+def _instant(value: dt.datetime | str | None) -> dt.datetime | str | None:
+    return value.astimezone(dt.timezone.utc) if isinstance(value, dt.datetime) else value
 
 
 def _nested(value: str | None) -> Any:

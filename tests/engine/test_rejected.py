@@ -213,3 +213,18 @@ def test_what_was_not_attempted_waits_for_the_next_run(
     assert set(f.destination.contents()) == set(f.ledger_rows())
     f.destination.faults = Faults()
     assert told(f.run()) == ("success", result.not_attempted, 0, 0)
+
+
+@pytest.mark.parametrize("kind", ["date", "timestamp", "timestamp with time zone"])
+def test_a_year_that_most_tools_do_not_know_is_refused_alone(flow: Make, warehouse: Warehouse, kind: str) -> None:
+    seen = {1: "2024-02-29", 2: "20204-02-29", 3: "2024-03-01"}
+    rows = [{"id": str(n), "name": f"cast('{day} 00:00:00+00' as {kind})"} for n, day in seen.items()]
+    if kind == "date":
+        rows = [{"id": str(n), "name": f"cast('{day}' as date)"} for n, day in seen.items()]
+    warehouse.table("people", {"id": "integer", "name": kind}, rows)
+    f = flow(**SPEC)
+    result = f.run()
+    assert told(result) == ("partial", 2, 1, 0)
+    assert result.totals.reasons == {"value": 1}
+    assert sorted(change.match["Id"] for _, change in f.destination.written) == [1, 3]
+    assert f.plan() == [("create", None, (2,))]

@@ -70,14 +70,29 @@ def test_the_warehouse_writes_what_python_writes(rows: list[dict[str, Any]]) -> 
             assert _parsed(text) == _parsed(to_json({**change.match, **change.fields}))
 
 
-@pytest.mark.parametrize("value", ["'nan'::double", "'infinity'::double", "'-infinity'::double"])
-def test_a_value_without_representation_is_told(value: str) -> None:
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        ("float", "'nan'::double"),
+        ("float", "'infinity'::double"),
+        ("float", "'-infinity'::double"),
+        ("date", "date '12000-01-01'"),
+        ("timestamp", "timestamp '0044-03-15 (BC) 00:00:00'"),
+        ("timestamptz", "timestamptz '10000-01-01 00:00:00+00'"),
+        ("timestamptz", "timestamptz '-infinity'"),
+    ],
+)
+def test_a_value_without_representation_is_told(kind: str, value: str) -> None:
     with Warehouse() as warehouse, tempfile.TemporaryDirectory() as journal:
         if not warehouse.is_duckdb:
             pytest.skip("only DuckDB writes records as JSON")
-        flow = _flow(warehouse, journal, [{"float": 0.5}, {"float": 1.5}], {"float": KINDS["float"]})
-        warehouse.run(f"update {warehouse.relation('people')} set float = {value} where id = 1")
+        flow = _flow(warehouse, journal, [{kind: None}, {kind: None}], {kind: KINDS[kind]})
+        warehouse.run(f"update {warehouse.relation('people')} set {kind} = {value} where id = 1")
         ledger = flow.ledger()
         (group,) = ledger.write_plan().groups
         texts = [text for page in ledger.json_pages(group) for _, _, text in page]
         assert [text is None for text in texts] == [False, True]
+        mapper = Mapper(ledger.layout, _http(), {}, "duckdb")
+        plain = [row for page in ledger.pages(group) for row in page]
+        _, refused = mapper.changes(plain, creating=True, partial=False)
+        assert [outcome.seq for outcome in refused] == [plain[1][0]]
