@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import replace
 
-from revetl_dbt.destinations.base import Account, ObjectType
+from revetl_dbt.destinations.base import Account, Guards, ObjectType
 from revetl_dbt.engine import guards
 from revetl_dbt.engine.fields import checked_fields, create_fields, fields_to_create
 from revetl_dbt.engine.journal import Journal
@@ -87,6 +87,10 @@ class SyncRun:
         """True when the run is to look at every row, whatever the sync would spare."""
         options = self._options
         return options.all_rows or options.full_refresh or options.release_held is not None
+
+    @property
+    def _limits(self) -> Guards:
+        return guards.effective(self._spec.guards, self._link.output.config.guards)
 
     @property
     def _build(self) -> str | None:
@@ -192,7 +196,8 @@ class SyncRun:
         """One query tells that every row of the model is what the destination accepted."""
         if self._options.full_refresh or not ledger.begun or ledger.layout.limited:
             return False
-        settled = ledger.settled_rows()
+        released = self._sync.name in self._options.release
+        settled = ledger.settled_rows(at_least=0 if released else self._limits.min_rows or 0)
         if settled is None:
             return False
         self._result.model_rows = self._result.unchanged = settled
@@ -210,9 +215,8 @@ class SyncRun:
     def _guarded(self, plan: PlanSummary, *, first: bool, whole: bool) -> tuple[str, ...] | None:
         """The operations that a guard holds; None when it holds the whole sync."""
         result, name = self._result, self._sync.name
-        limits = guards.effective(self._spec.guards, self._link.output.config.guards)
         about = {"deletes_declared": self._spec.mode.removes, "first": first, "whole": whole}
-        broken = list(guards.check(limits, plan, **about))
+        broken = list(guards.check(self._limits, plan, **about))
         if not broken:
             return ()
         if name in self._options.release:

@@ -116,13 +116,14 @@ class Ledger:
         self._clean = False
         self._folded = False
 
-    def settled_rows(self) -> int | None:
-        """The number of the model's rows when every one is what was accepted, told by one query; None when a plan
-        must tell."""
+    def settled_rows(self, at_least: int = 0) -> int | None:
+        """The number of the model's rows when they are `at_least` so many and every one is what was accepted, told by
+        one query; None when a plan must tell."""
         rows, settled = self.store.query(self._sql("revetl_probe"))[0]
-        if settled:
-            self._drop_copy()
-        return int(rows) if settled else None
+        if not settled or rows < at_least:
+            return None
+        self._drop_copy()
+        return int(rows)
 
     def _drop_copy(self) -> None:
         if self.store.is_local:

@@ -206,3 +206,15 @@ def test_a_first_sync_that_died_goes_on_under_a_share(flow: Make, warehouse: War
     assert f.run().totals.created == 20 - first.totals.created
     write(warehouse, dict.fromkeys(range(40), "Bea"))
     assert f.run().status == "error"  # the ledger is a measure now
+
+
+def test_a_model_that_is_too_small_is_told_though_nothing_of_it_has_changed(flow: Make, warehouse: Warehouse) -> None:
+    f = flow(**SPEC)
+    write(warehouse, dict.fromkeys(range(5), "Ann"))
+    assert f.run().totals.created == 5
+    f.remap(guards=Guards(min_rows=9))
+    result = f.run()
+    assert (result.status, result.planned) == ("error", 0)
+    assert "guard `min_rows`: the model has 5 rows, fewer than 9" in (result.message or "")
+    f.remap(guards=Guards(min_rows=5))
+    assert f.run().status == "noop"
