@@ -17,7 +17,8 @@ select
   1 as _here
 from {{ s.model }}
 {%- if s.where %}
-where (
+{#- Spark takes `where (active)` for the table's alias and that of its column. #}
+where 1 = 1 and (
   {{ s.where }}
 )
 {%- endif %}

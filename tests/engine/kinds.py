@@ -49,6 +49,7 @@ class Kind:
 
 _ESCAPES = {
     "snowflake": {"\\": r"\\", "'": "''"},
+    "spark": {"\\": r"\\", "'": r"\'"},
     "bigquery": {"\\": r"\\", "'": r"\'", "\n": r"\n", "\r": r"\r"},
 }.get(ADAPTER, {"'": "''"})
 
@@ -65,18 +66,20 @@ def _isoformat(value: Any, kind: str) -> str:
     return _cast(value.isoformat(), kind)
 
 
+_EMPTY_ARRAY = {"postgres": "'{}'", "spark": "array()"}.get(ADAPTER, "[]")
+
+
 def _array(value: list[str | None], kind: str) -> str:
-    if not value:
-        return f"cast('{{}}' as {kind})" if ADAPTER == "postgres" else f"cast([] as {kind})"
     items = ", ".join("null" if item is None else quoted(item) for item in value)
-    return f"cast(array[{items}] as {kind})"
+    some = f"array({items})" if ADAPTER == "spark" else f"array[{items}]"
+    return f"cast({some if value else _EMPTY_ARRAY} as {kind})"
 
 
 def _json(value: Any, kind: str) -> str:
     text = quoted(json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":")))
     if kind.startswith("STRUCT"):
         return f"""from_json({text}, '{{"a": "BIGINT", "b": ["VARCHAR"], "c": {{"d": "BOOLEAN"}}}}')"""
-    return f"parse_json({text})" if ADAPTER == "bigquery" else f"cast({text} as {kind})"
+    return f"parse_json({text})" if ADAPTER in ("bigquery", "spark") else f"cast({text} as {kind})"
 
 
 _TRICKY = [
@@ -146,6 +149,9 @@ KINDS: dict[str, Kind] = {
     ),
     "json": Kind("JSON", "jsonb", _json_value.filter(lambda value: value is not None), _json),
 }
+
+if ADAPTER == "spark":
+    del KINDS["time"]  # a time of day is text there
 
 
 def same(a: Any, b: Any) -> bool:

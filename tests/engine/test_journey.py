@@ -34,6 +34,7 @@ SPEC = {
         "Share": {"column": "share"},
         "Yes": {"column": "yes"},
     },
+    "where": "yes",
     "on_removed": "delete",
 }
 COLUMNS = {
