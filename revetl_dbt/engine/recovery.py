@@ -38,8 +38,8 @@ NOTHING = Recovered(0, 0)
 def delivery_for(
     sync: Sync, link: Link, kind: ObjectType, account: Account, policy: RetryPolicy, fence: Fence = lambda: None
 ) -> Delivery:
-    """The delivery of a sync's batches; its idempotency keys are the same in every run."""
-    namespace = uuid.uuid5(uuid.NAMESPACE_URL, f"revetl:{sync.name}:{account.id}")
+    """The delivery of a sync's batches; its idempotency keys are the same in every run, and under its next name."""
+    namespace = uuid.uuid5(uuid.NAMESPACE_URL, f"revetl:{sync.spec.renamed_from or sync.name}:{account.id}")
     read_back = ReadBack(link, kind, sync.spec)
     return Delivery(link.destination, kind, link.pacer, namespace, policy, fence, read_back)
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 
 from revetl_dbt.destinations.base import Account, Guards, ObjectType
@@ -52,26 +53,38 @@ class SyncRun:
         self._sync = result.sync
         self._spec = result.sync.spec
         self._in_doubt = 0
+        self._held: list[str] = []  # leases, by the names of syncs
 
     def execute(self) -> None:
         """Raises RevetlError when the sync cannot go on."""
         kind = self._link.destination.object_type(self._spec.object)
         assert kind is not None  # checked when the project was loaded
         account = self._result.account = self._link.account(self._store)
-        self._store.take_lease(self._sync.name, account.id, self._run_id)
-        try:
+        with self._holding(self._sync.name, account):
             self._locked(kind, account)
-        finally:
-            self._store.release_lease(self._sync.name, account.id, self._run_id)
         self._report_doubt()
 
+    @contextmanager
+    def _holding(self, name: str, account: Account) -> Iterator[None]:
+        """The lease of a sync's name."""
+        self._store.take_lease(name, account.id, self._run_id)
+        self._held.append(name)
+        try:
+            yield
+        finally:
+            self._held.remove(name)
+            self._store.release_lease(name, account.id, self._run_id)
+
     def _locked(self, kind: ObjectType, account: Account) -> None:
-        journal = Journal(self._options.journal_dir / f"{table_suffix(self._sync.name, account.id)}.jsonl")
-        self._recover(account, journal, kind)
-        if self._not_rebuilt(account):
-            return
-        refresh = self._options.full_refresh
-        ledger = open_sync(self._store, self._sync, kind, account, full_refresh=refresh, whole=self._whole)
+        former = self._former(account)
+        with self._holding(former, account) if former else nullcontext():
+            # A run that died left what it knew under the name that the sync had then.
+            self._recover(replace(self._sync, name=former or self._sync.name), account, kind)
+            if self._not_rebuilt(account):
+                return
+            refresh = self._options.full_refresh
+            ledger = open_sync(self._store, self._sync, kind, account, full_refresh=refresh, whole=self._whole)
+        journal = self._journal(self._sync, account)
         if self._options.release_held is not None:
             ledger.release_held(unknown=self._options.release_held == "unknown too")
         self._sent(ledger, kind, account, journal)
@@ -81,6 +94,15 @@ class SyncRun:
         # At the end: it holds up no row, and only a run that has written needs it.
         if self._result.status != "error":
             ledger.compact(lambda: self._renew_lease(account))
+
+    def _former(self, account: Account) -> str | None:
+        """The sync's former name, where its ledger still has that."""
+        former, states = self._spec.renamed_from, self._store.sync_states()
+        known = (self._sync.name, account.id) in states
+        return former if former is not None and not known and (former, account.id) in states else None
+
+    def _journal(self, sync: Sync, account: Account) -> Journal:
+        return Journal(self._options.journal_dir / f"{table_suffix(sync.name, account.id)}.jsonl")
 
     @property
     def _whole(self) -> bool:
@@ -148,19 +170,17 @@ class SyncRun:
         if self._result.not_attempted == 0:
             ledger.drop_plan()
 
-    def _recover(self, account: Account, journal: Journal, kind: ObjectType) -> None:
+    def _recover(self, sync: Sync, account: Account, kind: ObjectType) -> None:
         def meanwhile() -> None:
             self._renew_lease(account)
             self._store.release()
 
         recovery = Recovery(
-            self._store, self._link, self._sync, kind, account, self._options.retry, meanwhile, self._options.mask
+            self._store, self._link, sync, kind, account, self._options.retry, meanwhile, self._options.mask
         )
-        recovered = recovery.run(journal)
+        recovered = recovery.run(self._journal(sync, account))
         if recovered.batches:
-            self._reporter.notice(
-                f"Recovered {recovered.batches} batches of `{self._sync.name}` from an interrupted run"
-            )
+            self._reporter.notice(f"Recovered {recovered.batches} batches of `{sync.name}` from an interrupted run")
         self._in_doubt = recovered.unknown
 
     def _report_doubt(self) -> None:
@@ -177,7 +197,8 @@ class SyncRun:
             result.status = "partial"
 
     def _renew_lease(self, account: Account) -> None:
-        self._store.renew_lease(self._sync.name, account.id, self._run_id)
+        for name in self._held:
+            self._store.renew_lease(name, account.id, self._run_id)
 
     def _start_from_now(self, ledger: Ledger) -> None:
         """Take the rows that there are for sent: only what comes later is."""

@@ -424,7 +424,8 @@ def _take_over(store: Store, former: str, sync: Sync, account: str) -> SyncState
     rename = [
         statement for name in ("ledger", "rejected") for statement in store.rename(f"{name}__{old}", f"{name}__{new}")
     ]
-    store.execute([*rename, *store.rename_sync(former, sync.name, account)])
+    left = [f"drop table if exists {store.relation(f'{name}__{old}')}" for name in ("plan", "results")]
+    store.execute([*rename, *store.rename_sync(former, sync.name, account), *left])
     return state
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ from revetl_dbt.destinations.base import (
     Change,
     DestinationError,
     FatalError,
+    Operation,
     Outcome,
     RetryableError,
     UnknownOutcomeError,
@@ -225,3 +228,50 @@ def test_without_journal_and_without_reading_what_may_have_left_is_held(
     assert [row[3] for row in f.outcomes() if row[2] == "unknown"] == ["interrupted"] * 5
     assert len(f.destination.changes()) == 23
     assert f.run().status == "success"
+
+
+@pytest.mark.parametrize("journal", ["here", "lost"])
+def test_a_sync_that_gets_another_name_then_sends_nothing_twice(flow: Make, warehouse: Warehouse, journal: str) -> None:
+    f = flow(fake(Dying(accepted=True), reads=False), **APPEND)
+    f.concurrency = 1
+    write(warehouse, *["Ann"] * 23)
+    with pytest.raises(Dies):
+        f.run()
+    f.destination.faults = Faults()
+    if journal == "lost":
+        for file in f.journal_dir.iterdir():
+            file.unlink()
+    spec = f.sync.spec.model_copy(update={"renamed_from": f.sync.name})
+    f.sync = replace(f.sync, name="announcements", spec=spec)
+    result = f.run()
+    assert (result.status, result.unchanged, result.held, result.totals.created) == ("partial", 5, 5, 13)
+    assert len(f.destination.events) == 23
+    assert not list(f.journal_dir.iterdir())
+    assert f.run().status == "success"
+
+
+class Keyed(Faults):
+    """Remembers the idempotency key that each row was sent with; the process dies with the first batch."""
+
+    def __init__(self) -> None:
+        self.keys: dict[Any, set[str]] = defaultdict(set)
+        self.died = False
+
+    def before(self, batch: Batch, nth: int) -> None:
+        for change in batch.changes:
+            self.keys[change.key].add(batch.idempotency_key(change))
+        if not self.died:
+            self.died = True
+            raise Dies
+
+
+def test_what_is_sent_again_under_another_name_has_the_same_idempotency_key(flow: Make, warehouse: Warehouse) -> None:
+    keyed = Keyed()
+    f = flow(Fake(people(idempotent=Operation), faults=keyed), **APPEND)
+    write(warehouse, "Ann", "Bea")
+    with pytest.raises(Dies):
+        f.run()
+    spec = f.sync.spec.model_copy(update={"renamed_from": f.sync.name})
+    f.sync = replace(f.sync, name="announcements", spec=spec)
+    assert f.run().totals.created == 2
+    assert [len(keys) for keys in keyed.keys.values()] == [1, 1]
