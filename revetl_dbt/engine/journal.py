@@ -69,8 +69,7 @@ class Journal:
         self._problem: str | None = None
 
     def start(self, plan_id: str, run_id: str) -> None:
-        """Begin anew for a plan; what the file held before is gone."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
+        """Begin anew for a plan; what the file held before is gone. Raises RevetlError."""
         self._header = _line(["plan", plan_id, run_id])
         self._kept = {}
         self._rewrite()
@@ -100,21 +99,32 @@ class Journal:
             self._synced = self._written
 
     def finish(self) -> None:
-        """The warehouse knows everything: the file goes."""
+        """The warehouse knows everything: the file goes. Raises RevetlError."""
         if self._file is not None:
             self._file.close()
             self._file = None
-        self._path.unlink(missing_ok=True)
+        try:
+            self._path.unlink(missing_ok=True)
+        except OSError as error:
+            raise self._unwritable(error.strerror or str(error)) from error
 
     def read(self) -> Left | None:
-        """What an earlier process left behind; None when there is nothing."""
-        if not self._path.exists():
+        """What an earlier process left behind; None when there is nothing. Raises RevetlError when it cannot be
+        read."""
+        try:
+            lines = self._path.read_bytes().splitlines()
+        except FileNotFoundError:
             return None
+        except OSError as error:
+            raise RevetlError(
+                f"The journal `{self._path}` of an earlier run cannot be read: {error.strerror or error}; nothing"
+                " is sent without it, as it may say what was sent"
+            ) from error
         recovered: Left | None = None
-        for line in self._path.read_bytes().splitlines():
+        for line in lines:
             try:
                 entry = msgspec.json.decode(line)
-            except msgspec.DecodeError:
+            except (msgspec.DecodeError, UnicodeDecodeError):
                 break
             if entry[0] == "plan":
                 recovered = Left(entry[1], entry[2])
@@ -163,6 +173,7 @@ class Journal:
         return RevetlError(f"The journal `{self._path}` cannot be written: {problem}; nothing more is sent")
 
     def _replace(self) -> None:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
         draft = self._path.with_suffix(".new")
         with draft.open("wb") as file:
             os.fchmod(file.fileno(), 0o600)

@@ -45,6 +45,14 @@ def test_what_is_written_is_read(path: Path) -> None:
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
+def test_a_journal_that_cannot_be_read_is_told(path: Path) -> None:
+    path.mkdir(parents=True)
+    with pytest.raises(RevetlError, match=r"people\.jsonl` of an earlier run cannot be read: "):
+        Journal(path).read()
+    with pytest.raises(RevetlError, match=r"people\.jsonl` cannot be written: "):
+        begun(path)
+
+
 def test_every_tear_of_the_last_line_leaves_the_rest(path: Path) -> None:
     journal = begun(path)
     journal.sent(A, durable=True)
