@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from itertools import islice
 from typing import Any
 
 import msgspec
+from typing_extensions import TypedDict
 
 from revetl_dbt import __version__
 from revetl_dbt.errors import InputError, WarehouseError
@@ -87,6 +89,42 @@ def _header(
     }
 
 
+class _Table(TypedDict):
+    columns: list[tuple[str, str]]
+    rows: int
+
+
+class _Tables(TypedDict):
+    ledger: _Table
+    rejected: _Table
+
+
+class _Layout(TypedDict):
+    columns: list[list[str]]
+    carried: list[str]
+
+
+class _Header(TypedDict):
+    """The first line, as far as an import counts on it."""
+
+    adapter: str
+    sync: str
+    account: str
+    account_name: str | None
+    destination: str
+    object: str
+    model: str
+    settled: bool
+    layout: _Layout
+    tables: _Tables
+
+
+_NO_HEADER = "does not begin as `revetl state export` begins a file"
+_NAME = re.compile(r"\w+")
+_STATEMENT = re.compile(r";|--|/\*")
+"""What is in no type, and would make another statement of one: names and types are SQL when tables are made."""
+
+
 @dataclass(frozen=True, slots=True)
 class Imported:
     """The first line of a file: what it holds, and of which sync and account."""
@@ -102,13 +140,21 @@ class Imported:
         except msgspec.DecodeError:
             header = None
         if not isinstance(header, dict) or header.get("kind") != KIND:
-            raise wrong_file(source, 1, "does not begin as `revetl state export` begins a file")
+            raise wrong_file(source, 1, _NO_HEADER)
         if header.get("state_format") not in range(_SINCE, FORMAT + 1):
             expected = f"format {FORMAT}, which revetl {__version__} writes"
             raise wrong_file(source, 1, f"is of format {header.get('state_format')}", expected)
+        try:
+            msgspec.convert(header, type=_Header)
+        except msgspec.ValidationError:
+            raise wrong_file(source, 1, _NO_HEADER) from None
         if header["adapter"] != adapter_type:
             expected = f"one that was exported from {adapter_type}"
             raise wrong_file(source, 1, f"holds the types of {header['adapter']}", expected)
+        for part, table in header["tables"].items():
+            for name, kind in table["columns"]:
+                if not _NAME.fullmatch(name) or _STATEMENT.search(kind):
+                    raise wrong_file(source, 1, f"gives table `{part}` a column that no ledger has")
         return cls(header, source)
 
     @property
@@ -127,7 +173,7 @@ def import_lines(store: Store, file: Imported, lines: Iterable[bytes], meanwhile
     """Put a file's rows in the place of what is kept of its sync and account; as a whole or not at all.
 
     `lines` are those after the first; `meanwhile` is called after each page of them. Raises InputError `not-a-ledger`
-    when they are not all there.
+    when they are not all there, or a key stands twice.
     """
     entry = file.entry
     drafts = {part: store.relation(entry.identifier(_DRAFTS[part])) for part in _PARTS}
@@ -152,11 +198,22 @@ def import_lines(store: Store, file: Imported, lines: Iterable[bytes], meanwhile
                 # Without the cause: it may quote the value.
                 raise wrong_file(file.source, None, f"holds a value of `{part}` that does not fit its type") from None
             meanwhile()
+        for part in _PARTS:
+            _check_keys(store, file, part, drafts[part], [c["name"] for c in columns[part]])
         store.execute([*forget(store, entry.sync, entry.account), *_renames(store, entry), *_row(store, file)])
     finally:
         store.execute(drops)
     if file.header["settled"]:
         store.settle(entry.sync, entry.account)
+
+
+def _check_keys(store: Store, file: Imported, part: str, draft: str, columns: Iterable[str]) -> None:
+    """Raises InputError when a key stands twice, so that what is of one row would be done to another's record."""
+    key = ", ".join(name for name in columns if name.startswith("k_"))
+    repeated = f"select {key} from {draft} group by {key} having count(*) > 1"
+    ((keys,),) = store.query(f"select count(*) from ({repeated}) as repeated")
+    if keys:
+        raise wrong_file(file.source, None, f"holds {keys} keys of `{part}` more than once")
 
 
 def take_over(source: Store, target: Store, entry: Entry, ledger: Ledger, meanwhile: Callable[[], None]) -> None:
