@@ -173,8 +173,17 @@ from changes
 {{ return(["set local work_mem = '64MB'"] + revetl_dbt.revetl_plan_by_hashes(s, 1, begun) + ['create index on ' ~ s.plan ~ ' using brin (_seq) with (pages_per_range = 16)']) }}
 {% endmacro %}
 
-{# DuckDB has little memory in our process, and groups and joins in memory: what is there twice, and what differs, is looked for part by part. #}
-{% macro duckdb__revetl_plan(s, rows, begun) %}{{ return(revetl_dbt.revetl_plan_by_hashes(s, (rows + 499999) // 500000, begun)) }}{% endmacro %}
+{#
+  DuckDB has little memory in our process, and groups and joins in memory: what is there twice, and what differs, is looked for part by part. Each statement
+  has a transaction of its own: DuckDB 2.0.0 finds nothing in a table into which one transaction has put no rows first and many then.
+#}
+{% macro duckdb__revetl_plan(s, rows, begun) %}
+  {%- set statements = [] -%}
+  {%- for statement in revetl_dbt.revetl_plan_by_hashes(s, (rows + 499999) // 500000, begun) -%}
+    {%- do statements.extend(['commit', 'begin', statement]) -%}
+  {%- endfor -%}
+  {{ return(statements) }}
+{% endmacro %}
 
 {#
   What is wide meets only what is narrow: the rows that may differ are found by a join of keys and 64-bit hashes (which takes a difference for none with a
@@ -189,14 +198,14 @@ from changes
 {%- if matches -%}{%- do statements.extend(revetl_dbt.revetl_find_repeated(s, 'revetl_repeated_matches', matches, parts)) -%}{%- endif -%}
 {#- two million rows a part, as long as the parts, each of which reads all of both sides, are few -#}
 {%- set few = [(parts + 3) // 4, [10, (parts + 19) // 20] | max] | min -%}
-{%- if narrow -%}{%- do statements.extend(revetl_dbt.revetl_find_candidates(s, matches, few)) -%}{%- endif -%}
 {#-
   Whole rows of both sides meet part by part too; what has an order has to be sorted as a whole. Rows that are few and far between take DuckDB much memory
   when it keeps them in the order in which it finds them.
 -#}
 {%- set pieces = parts if narrow and parts > 1 and not revetl_dbt.revetl_plan_order(s) else 1 -%}
+{%- if narrow -%}{%- do statements.extend(revetl_dbt.revetl_find_candidates(s, matches, few, pieces)) -%}{%- endif -%}
 {%- if pieces > 1 -%}
-  {%- set sides = 'with source_rows as (' ~ revetl_dbt.revetl_source(s) ~ ') ' ~ revetl_dbt.revetl_looked_at(s) -%}
+  {%- set sides = 'with source_rows as not materialized (' ~ revetl_dbt.revetl_source(s) ~ ') ' ~ revetl_dbt.revetl_looked_at(s) -%}
   {%- do statements.append('set preserve_insertion_order = false') -%}
   {%- do statements.extend(revetl_dbt.revetl_temporary('revetl_looked_at', sides) + revetl_dbt.revetl_temporary('revetl_accepted', revetl_dbt.revetl_accepted(s))) -%}
 {%- endif -%}
@@ -209,19 +218,19 @@ select {{ revetl_dbt.revetl_numbered(s) }}changes.* from changes
   {%- endset -%}
   {%- do statements.append(statement) -%}
 {%- endfor -%}
-{%- if pieces > 1 %}{% do statements.append('reset preserve_insertion_order') %}{% endif -%}
+{%- if pieces > 1 %}{% do statements.extend(['reset preserve_insertion_order', 'drop table revetl_looked_at', 'drop table revetl_accepted']) %}{% endif -%}
 {{ return(statements) }}
 {% endmacro %}
 
 {# The rows of the model that may differ, and those of the ledger that they are compared with. #}
 {% macro revetl_looked_at(s) -%}
-select * from source_rows as s where exists (select 1 from revetl_candidates as c where {{ revetl_dbt.revetl_on_key(s, 's', 'c') }})
+select s.*, c._piece from source_rows as s join revetl_candidates as c on {{ revetl_dbt.revetl_on_key(s, 's', 'c') }}
   union all
-  select * from source_rows where {% for key in s.key_columns %}{{ 'or ' if not loop.first }}{{ key.name }} is null {% endfor %}
+  select *, 0 from source_rows where {% for key in s.key_columns %}{{ 'or ' if not loop.first }}{{ key.name }} is null {% endfor %}
 {%- endmacro %}
 
 {% macro revetl_accepted(s) -%}
-select * from {{ s.ledger }} as l where exists (select 1 from revetl_candidates as c where {{ revetl_dbt.revetl_on_key(s, 'l', 'c') }})
+select l.*, c._piece from {{ s.ledger }} as l join revetl_candidates as c on {{ revetl_dbt.revetl_on_key(s, 'l', 'c') }}
 {%- endmacro %}
 
 {# The number of a plan row, where it is a column. #}
@@ -253,33 +262,40 @@ select * from {{ s.ledger }} as l where exists (select 1 from revetl_candidates 
 {% endmacro %}
 
 {#
-  The keys of rows that the ledger does not have as they are, and of those that share a key or match value with another, into a temporary table, found in
-  so many parts.
+  The keys of rows that the ledger does not have as they are, and of those that share a key or match value with another, each once, into a temporary table,
+  found in so many parts; with the piece of the plan that each belongs to.
+
+  Rows that stand together in the ledger are one piece: DuckDB keeps in memory where in a stretch of a table rows were deleted, so that a fold must not
+  delete a few everywhere.
 #}
-{% macro revetl_find_candidates(s, matches, parts) %}
-{%- set keys = s.key_columns | map(attribute='name') | join(', ') -%}
+{% macro revetl_find_candidates(s, matches, parts, pieces) %}
+{%- set names = s.key_columns | map(attribute='name') | list -%}
+{%- set keys = names | join(', ') -%}
 {%- set compared = s.fields | selectattr('compare') | map(attribute='name') | list -%}
 {%- if s.mode in ('create', 'append', 'delete') %}{% set compared = [] %}{% endif -%}
 {%- set hash = revetl_dbt.revetl_row_hash((['1'] + compared) | join(', ')) -%}
-{%- set shared -%}
-select {% for key in s.key_columns %}m_{{ loop.index }} as {{ key.name }}{{ ', ' if not loop.last }}{% endfor %} from revetl_repeated_keys
-{%- if matches %}
-union all
-select {{ keys }} from ({{ revetl_dbt.revetl_source(s) }}) as source_rows
-where ({{ matches | join(', ') }}) in (select {% for m in matches %}m_{{ loop.index }}{{ ', ' if not loop.last }}{% endfor %} from revetl_repeated_matches)
-{%- endif %}
+{%- set anywhere = 'hash(' ~ keys ~ ') % ' ~ pieces if pieces > 1 else '0' -%}
+{%- set repeated -%}
+select {{ keys }}, cast({{ anywhere }} as {{ dbt.type_int() }}) as _piece
+from (select {% for name in names %}m_{{ loop.index }} as {{ name }}{{ ', ' if not loop.last }}{% endfor %} from revetl_repeated_keys) as repeated
 {%- endset -%}
-{%- if s.limited %}
+{%- set once %} not exists (select 1 from revetl_repeated_keys as r where {% for name in names %}{{ ' and ' if not loop.first }}r.m_{{ loop.index }} = model.{{ name }}{% endfor %}){% endset -%}
+{%- set statements = revetl_dbt.revetl_temporary('revetl_candidates', repeated) -%}
+{%- if s.limited -%}
   {#- few rows are looked at: each may differ, and the ledger is not gone through to find out -#}
-  {{ return(revetl_dbt.revetl_temporary('revetl_candidates', 'select ' ~ keys ~ ' from (' ~ revetl_dbt.revetl_source(s) ~ ') as source_rows')) }}
+  {%- do statements.append('insert into revetl_candidates select ' ~ keys ~ ', ' ~ anywhere ~ ' from (' ~ revetl_dbt.revetl_source(s) ~ ') as model where' ~ once) -%}
+  {{ return(statements + revetl_dbt.revetl_counted('revetl_candidates')) }}
 {%- endif -%}
 {%- set model -%}
-select {{ keys }}, {{ hash }} as h from ({{ revetl_dbt.revetl_source(s) }}) as source_rows
+select {{ keys }}, {{ hash }} as h, {{ 'm.m_1 is not null' if matches else '1 = 0' }} as shared
+from ({{ revetl_dbt.revetl_source(s) }}) as source_rows
+{%- if matches %}
+left join revetl_repeated_matches as m on {% for match in matches %}{{ ' and ' if not loop.first }}m.m_{{ loop.index }} = {{ match }}{% endfor %}
+{%- endif %}
 {%- endset -%}
 {%- set ledger -%}
-select {{ keys }}, _standing, {{ hash }} as h from {{ s.ledger }}
+select {{ keys }}, _standing, {{ hash }} as h, {{ 'rowid' if pieces > 1 else '0' }} as place from {{ s.ledger }}
 {%- endset -%}
-{%- set statements = revetl_dbt.revetl_temporary('revetl_candidates', shared) -%}
 {%- if parts > 1 -%}
   {#- each part looks at all of both sides: at what is narrow by then -#}
   {%- do statements.extend(revetl_dbt.revetl_temporary('revetl_model_hashes', model) + revetl_dbt.revetl_temporary('revetl_ledger_hashes', ledger)) -%}
@@ -295,10 +311,12 @@ with model as (
 ledger as (
   {{ ledger }}{{ own }}{{ revetl_dbt.revetl_fence() }}
 )
-select {% for key in s.key_columns %}model.{{ key.name }}{{ ', ' if not loop.last }}{% endfor %}
+select {% for name in names %}model.{{ name }}, {% endfor %}
+  {%- if pieces > 1 %}coalesce(ledger.place // 500000, hash(model.{{ names | join(', model.') }})) % {{ pieces }}{% else %}0{% endif %}
 from model
 left join ledger on {{ revetl_dbt.revetl_on_key(s, 'model', 'ledger') }}
-where ledger._standing is null or ledger._standing <> '{{ s.standing }}' or model.h <> ledger.h
+where (model.shared or ledger._standing is null or ledger._standing <> '{{ s.standing }}' or model.h <> ledger.h)
+  and{{ once }}
   {%- endset -%}
   {%- do statements.append(differing) -%}
 {%- endfor -%}
@@ -370,7 +388,7 @@ repeated_matches as (
 ),
 {% endif %}
 {%- if narrow %}
-{%- set own = ' where hash(' ~ keys ~ ') % ' ~ pieces ~ ' = ' ~ piece %}
+{%- set own = ' where _piece = ' ~ piece %}
 looked_at as not materialized (
   {{ 'select * from revetl_looked_at' ~ own if pieces > 1 else revetl_dbt.revetl_looked_at(s) }}
 ),

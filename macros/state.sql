@@ -1,10 +1,10 @@
 {# What `revetl state` and `revetl retry` do to the tables of a sync, and what brings tables of an earlier layout forward. #}
 
-{# Keys that a plan of ledger and model holds more than once: one row with their number and the number of their rows. #}
+{# The number of keys that a plan of ledger and model holds more than once. #}
 {% macro revetl_repeated(s) %}
 {%- set keys = s.key_columns | map(attribute='name') | join(', ') -%}
-select count(*), coalesce(sum(n), 0)
-from (select {{ keys }}, count(*) as n from {{ s.plan }} where _op <> 'invalid' group by {{ keys }} having count(*) > 1) as repeated
+select count(*)
+from (select {{ keys }} from {{ s.plan }} where _op <> 'invalid' group by {{ keys }} having count(*) > 1) as repeated
 {% endmacro %}
 
 

@@ -15,8 +15,9 @@ from revetl_dbt.warehouse.ledger import Ledger, Range, Result
 
 FLUSH_SECONDS = 2.0
 FLUSH_RESULTS = 10_000
-PORTION = 20_000
-"""Rows that replace others in the ledger by one transaction."""
+FLUSH_SHARE = 0.2
+"""Of the time, at most, is spent on recording: engines that take seconds for it, and may have a price for it, are asked
+less often."""
 
 
 class Recorder:
@@ -34,6 +35,7 @@ class Recorder:
         self._flush: Future[None] | None = None
         self._flushing: tuple[list[Range], list[Result]] = ([], [])
         self._flushed = time.monotonic()
+        self._took = 0.0  # seconds, the last flush
 
     def add(self, batch: Range, results: Sequence[Result]) -> None:
         """A batch whose outcomes are known."""
@@ -47,7 +49,8 @@ class Recorder:
         """
         if self._flush is not None and (self._flush.done() or len(self._results) >= FLUSH_RESULTS):
             self._wait()
-        due = time.monotonic() - self._flushed >= FLUSH_SECONDS or len(self._results) >= FLUSH_RESULTS
+        pause = max(FLUSH_SECONDS, self._took / FLUSH_SHARE)
+        due = time.monotonic() - self._flushed >= pause or len(self._results) >= FLUSH_RESULTS
         if self._flush is None and self._ranges and due:
             self._begin()
 
@@ -81,19 +84,21 @@ class Recorder:
             raise
 
     def _fold(self, ranges: Sequence[Range], results: Sequence[Result]) -> None:
+        begun = time.monotonic()
         # A run that slept through the end of its lease must not touch the plan of the run that followed.
         self._lease.renew()
-        for part in _portions(_merged(ranges)):
+        for part in _portions(_merged(ranges), self._ledger.portion):
             own = [result for result in results if part.seq_from <= result.seq <= part.seq_to]
             with self._claims.ending([part]) as ends:
                 self._ledger.fold([part], own, self._run_id, also=ends)
         self._journal.forget(ranges)
+        self._took = time.monotonic() - begun
 
 
-def _portions(ranges: Sequence[Range]) -> Iterator[Range]:
-    """The same rows in ranges of which none is so large that an engine with little memory cannot take its keys back."""
+def _portions(ranges: Sequence[Range], portion: int | None) -> Iterator[Range]:
+    """The same rows in ranges of which none has more than a `portion` of rows that replace others."""
     for op, first, last in ranges:
-        size = last - first + 1 if op == "create" else PORTION
+        size = portion if portion and op != "create" else last - first + 1
         for start in range(first, last + 1, size):
             yield Range(op, start, min(start + size - 1, last))
 

@@ -18,10 +18,11 @@ from revetl_dbt.warehouse.integrity import check_plan, damaged, fits, inspect
 from revetl_dbt.warehouse.layout import Layout, Tables, checksum, draft, recorded, restored, table_suffix, typed
 from revetl_dbt.warehouse.reader import PAGE_ROWS, RESULT_ROWS
 from revetl_dbt.warehouse.since import Mark, limited, view
-from revetl_dbt.warehouse.store import Store, SyncState
+from revetl_dbt.warehouse.store import REOPENED_AFTER, Store, SyncState
 from revetl_dbt.warehouse.types import is_binary
 
 RESULT_ROWS_PER_STATEMENT = 5_000
+_PORTION = (1_000, 20_000)  # at least, at most
 # Rendering a macro costs milliseconds: a page's SQL is rendered once, with these in place of its numbers.
 _SEQ_FROM, _SEQ_TO = "__seq_from__", "__seq_to__"
 
@@ -115,6 +116,7 @@ class Ledger:
         self._argument = layout.as_argument()
         self._clean = False
         self._folded = False
+        self._spread = 1.0  # rows of the ledger for each that is replaced
 
     def settled_rows(self, at_least: int = 0) -> int | None:
         """The number of the model's rows when they are `at_least` so many and every one is what was accepted, told by
@@ -139,17 +141,17 @@ class Ledger:
         Raises InputError when ledger or refused rows hold a key twice, so that one change would be sent twice.
         """
         ((rows,),) = self.store.query(self._sql("revetl_count"))
-        self.store.execute([self._sql("revetl_drop_plan")])
-        self.store.execute(self._macro("revetl_plan", rows=int(rows), begun=self.begun))
+        plan = self._macro("revetl_plan", rows=int(rows), begun=self.begun)
+        self.store.execute([self._sql("revetl_drop_plan"), *plan])
         if self.begun:
             self._check_repeated()
         return self.summary()
 
     def _check_repeated(self) -> None:
-        keys, rows = self.store.query(self._sql("revetl_repeated"))[0]
+        ((keys,),) = self.store.query(self._sql("revetl_repeated"))
         if keys:
             stand = "key stands" if keys == 1 else "keys stand"
-            raise damaged(self.layout.sync, [f"{keys} {stand} in it more than once (in {int(rows)} rows of the plan)"])
+            raise damaged(self.layout.sync, [f"{keys} {stand} in it more than once"])
 
     def forget_rejected(self) -> None:
         """Drop what is known of rows that were refused or may have arrived."""
@@ -169,6 +171,8 @@ class Ledger:
             else:
                 groups.append(Group(op, reason, int(rows), int(seq_from), int(seq_to)))
         self._clean = sizes["rejected_rows"] == 0
+        replacing = sum(group.rows for group in groups if group.op not in ("create", "invalid", "held"))
+        self._spread = max(1.0, sizes["ledger_rows"] / max(replacing, 1))
         return PlanSummary(tuple(groups), **sizes)
 
     def pages(self, group: Group) -> Iterator[list[tuple[Any, ...]]]:
@@ -241,7 +245,18 @@ class Ledger:
         )
         if any(result.status != "accepted" for result in results):
             statements += self._macro("revetl_outcomes", ranges=plain, run_id=run_id, **self._history("outcomes"))
-        self.store.execute([*statements, *also])
+        self.store.execute([*statements, *also], among=0 if fresh and self._clean else self._among(ranges))
+
+    @property
+    def portion(self) -> int | None:
+        """The plan rows that may take the place of others in one transaction, where the engine has little memory."""
+        if self.store.session.adapter_type != "duckdb":
+            return None
+        return max(_PORTION[0], min(_PORTION[1], int(REOPENED_AFTER / self._spread)))
+
+    def _among(self, ranges: Sequence[Range]) -> int:
+        """Among how many rows of the ledger those stand that plan rows replace: a plan goes through it in order."""
+        return int(sum(r.seq_to - r.seq_from + 1 for r in ranges) * self._spread)
 
     def entry(self, key: str) -> tuple[Any, ...] | None:
         """(fields as text..., standing, destination id, run, when) of the ledger's row with this key as text."""

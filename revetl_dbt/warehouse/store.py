@@ -35,6 +35,9 @@ SHARED_TABLES = (
 )
 MEMORY_MB = 48  # what DuckDB is given to begin with; more where a statement does not get by with it
 LOCK_WAIT_SECONDS = 30.0
+REOPENED_AFTER = 2_000_000
+"""Rows, some of which were replaced, after which DuckDB's file is opened anew as soon as nobody uses it: it keeps 8
+bytes for each in memory for as long as it is open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +81,8 @@ class Store:
         self._closing = False
         self._used: float | None = None  # when, as long as the database may be open
         self._memory_mb = MEMORY_MB
+        self._opening = 0  # how often the database was opened
+        self._among = 0  # how many rows some were replaced since then
 
     @property
     def is_local(self) -> bool:
@@ -135,6 +140,8 @@ class Store:
     def _open_session(self) -> None:
         if not self.session.opened:
             self.session.open(self.session.macro("revetl_session_settings", memory_limit=self._memory_limit()))
+            self._opening += 1
+            self._among = 0
 
     def _memory_limit(self) -> str:
         return self._memory_declared() or f"{self._memory_mb}MB"
@@ -144,28 +151,34 @@ class Store:
         return str(declared) if declared else None
 
     def _with_room(self, work: Callable[[], T]) -> T:
-        """What `work` gives, DuckDB's memory limit doubled as often as it takes where none is declared."""
+        """What `work` gives; where DuckDB's memory does not do, its file is opened anew, as often as it takes.
+
+        That alone frees what it remembers of rows that were replaced; without such, its limit is doubled, where none is
+        declared.
+        """
         while True:
-            limit = self._memory_mb
+            opening, replaced, limit = self._opening, 0, self._memory_mb
             try:
                 with self.connection():
+                    opening, replaced, limit = self._opening, self._among, self._memory_mb
                     return work()
             except WarehouseError as error:
-                if "Out of Memory Error" not in str(error) or self._memory_declared():
+                if "Out of Memory Error" not in str(error):
                     raise
-                if 2 * limit > _memory_of_machine() * 0.8:
+                if not replaced and (self._memory_declared() or 2 * limit > _memory_of_machine() * 0.8):
                     raise
-            self._reopen(2 * limit)
+            self._reopen(opening, limit if replaced else 2 * limit)
 
-    def _reopen(self, memory_mb: int) -> None:
-        """Close DuckDB's file once no thread uses it, so that it is opened anew with more memory.
+    def _reopen(self, opening: int, memory_mb: int) -> None:
+        """Close DuckDB's file once no thread uses it, so that it is opened anew, unless another thread has done so
+        since that `opening`.
 
         A delete that ran out of memory leaves rows marked that no rollback frees: the next one meets a conflict.
         """
         with self._changed:
             self._changed.wait_for(lambda: not self._closing)
-            if self._memory_mb >= memory_mb:
-                return  # another thread was first
+            if self._opening != opening:
+                return
             self._closing = True
             try:
                 self._changed.wait_for(lambda: self._users == 0)
@@ -387,9 +400,13 @@ class Store:
                 return
             yield page
 
-    def execute(self, statements: list[str]) -> None:
-        """Statements in one transaction where there are transactions."""
+    def execute(self, statements: list[str], *, among: int = 0) -> None:
+        """Statements in one transaction where there are transactions; `among` how many rows of a table they put others
+        in the place of some."""
         self._with_room(lambda: self._run(statements))
+        self._among += among
+        if self._among >= REOPENED_AFTER:
+            self.release()
 
     def _run(self, statements: list[str]) -> None:
         """Statements through the thread's connection. Where there are no transactions, engines refuse, or undo, one of

@@ -96,7 +96,7 @@ def test_a_key_that_stands_twice(sent: Flow, warehouse: Warehouse) -> None:
     warehouse.run(f"insert into {ledger} select * from {ledger} where k_id = 2")
     assert sent.run().totals.created == 1  # the row it concerns has nothing to send
     write(warehouse, {"1": "10", "2": "21", "3": "30", "4": "40"})
-    assert "1 key stands in it more than once (in 2 rows of the plan)" in refused(sent)
+    assert "1 key stands in it more than once" in refused(sent)
     write(warehouse, {"1": "10", "3": "30", "4": "40"})
     assert "1 key stands in it more than once" in refused(sent)
     assert (2,) in sent.destination.contents()
