@@ -377,6 +377,7 @@ def open_ledger(
         state = _take_over(store, former, sync, account)
         begun = state is not None
     with store.connection():
+        _check_keys(store, layout)
         session.run(session.macro("revetl_create_ledger", s=layout.as_argument()))
         layout = _widened(store, layout)
         session.run(session.macro("revetl_index_ledger", s=layout.as_argument()))
@@ -511,19 +512,16 @@ def _described(source: Store, layout: Layout) -> dict[str, str]:
         return {name.lower(): kind for name, kind in source.session.described(sql)}
 
 
-def _widened(store: Store, layout: Layout) -> Layout:
-    """Give existing tables the columns of fields that were mapped since they were made, and the types that fields have
-    now; the layout knows then of columns whose fields are mapped no more."""
-    session = store.session
-    argument = layout.as_argument()
-    carried: set[str] = set()
-    for relation in (layout.tables.rejected, layout.tables.ledger):
-        identifier = _identifier(relation)
-        columns = session.columns(session.database, store.schema, identifier)
-        present = {name.lower(): kind for name, kind in columns}
-        own = {column.name: column.label for column in layout.keys}
-        former = {name for name in present if name.startswith("k_")}
-        if former != own.keys():
+def _check_keys(store: Store, layout: Layout) -> None:
+    """Raises InputError when existing tables tell rows apart by other columns than the declared key."""
+    own = {column.name: column.label for column in layout.keys}
+    present = store.session.tables(store.schema)
+    for identifier in map(_identifier, (layout.tables.rejected, layout.tables.ledger)):
+        if identifier not in present:
+            continue
+        columns = store.session.columns(store.session.database, store.schema, identifier)
+        former = {name.lower() for name, _ in columns if name.lower().startswith("k_")}
+        if columns and former != own.keys():
             odd = [f"no key `{own[name]}`" for name in own if name not in former]
             odd += [f"a key `{name[2:]}`" for name in sorted(former - own.keys())]
             raise InputError.single(
@@ -533,15 +531,28 @@ def _widened(store: Store, layout: Layout) -> Layout:
                 line=layout.sync.line,
                 hint="go back to the former key, or give the sync another name, so that it begins anew",
             )
+
+
+def _widened(store: Store, layout: Layout) -> Layout:
+    """Give existing tables the columns of fields that were mapped since they were made, and the types that fields have
+    now; the layout knows then of columns whose fields are mapped no more."""
+    session = store.session
+    argument = layout.as_argument()
+    carried: set[str] = set()
+    key = [column.name for column in layout.keys]
+    for relation in (layout.tables.rejected, layout.tables.ledger):
+        identifier = _identifier(relation)
+        columns = session.columns(session.database, store.schema, identifier)
+        present = {name.lower(): kind for name, kind in columns}
         missing = [column for column in argument["fields"] if column["name"] not in present]
         if missing:
-            session.run(session.macro("revetl_add_columns", relation=relation, columns=missing, key=list(own)))
+            session.run(session.macro("revetl_add_columns", relation=relation, columns=missing, key=key))
         doubt = relation == layout.tables.ledger and layout.sync.spec.mode in (Mode.UPSERT, Mode.UPDATE)
         _retype_keys(store, layout, relation, present)
         retyped = [
             c for c in argument["fields"] if not fits(c["engine_type"], present.get(c["name"], c["engine_type"]))
         ]
-        arguments = {"names": [*present, *(column["name"] for column in missing)], "key": list(own)}
+        arguments = {"names": [*present, *(column["name"] for column in missing)], "key": key}
         for statement in session.macro(
             "revetl_change_types", relation=relation, columns=retyped, doubt=doubt, **arguments
         ):

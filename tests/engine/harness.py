@@ -55,6 +55,7 @@ TYPES = {
         "text": "string",
         "double precision": "double",
         "uuid": "string",
+        "bytea": "binary",
         "text[]": "array<string>",
         "jsonb": "variant",
         "timestamp": "timestamp_ntz",
