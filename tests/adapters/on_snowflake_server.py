@@ -12,19 +12,29 @@ import logging
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 import fakesnow
 from on_snowflake import OUTPUT
 
 
-def main(arguments: list[str]) -> int:
+@contextmanager
+def running(_: Path) -> Iterator[dict[str, Any]]:
+    """The dbt output for a server that runs meanwhile, in this process and in memory."""
     with fakesnow.server() as server:
         for name in ("uvicorn.access", "uvicorn.error", "fakesnow.server"):
             logging.getLogger(name).setLevel(logging.WARNING)
-        place = {name: server[name] for name in ("host", "port", "protocol")}
-        environment = os.environ | {"REVETL_TEST_PROFILE": json.dumps(OUTPUT | place)}
+        yield OUTPUT | {name: server[name] for name in ("host", "port", "protocol")}
+
+
+def main(folder: Path, arguments: list[str]) -> int:
+    with running(folder) as output:
+        environment = os.environ | {"REVETL_TEST_PROFILE": json.dumps(output)}
         return subprocess.call([sys.executable, "-m", "pytest", *arguments], env=environment)
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[2:]))
+    sys.exit(main(Path(sys.argv[1]), sys.argv[2:]))
