@@ -131,8 +131,13 @@
 
 {% macro default__revetl_read_column(name, type) %}{{ return(name) }}{% endmacro %}
 
-{# pyspark gives an instant in the zone of this process, without saying so. #}
-{% macro spark__revetl_read_column(name, type) %}{{ return('unix_micros(' ~ name ~ ')' if type == 'timestamptz' else name) }}{% endmacro %}
+{# pyspark gives an instant in the zone of this process, without saying so, and fails at a year that Python does not have. #}
+{% macro spark__revetl_read_column(name, type) %}
+  {%- if type == 'timestamptz' -%}{{ return('unix_micros(' ~ name ~ ')') }}
+  {%- elif type in ('date', 'timestamp') -%}{{ return('cast(' ~ name ~ ' as string)') }}
+  {%- else -%}{{ return(name) }}
+  {%- endif -%}
+{% endmacro %}
 
 {# Decimals as text: the driver is five times faster. Zoned timestamps as microseconds since 1970: exact, whatever the session's zone. #}
 {% macro duckdb__revetl_read_column(name, type) %}

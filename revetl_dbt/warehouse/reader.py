@@ -20,6 +20,7 @@ INFINITE = 2**63 - 1
 """Microseconds of an instant at the end of time; as many before 1970 are its beginning (`revetl_read_column`)."""
 _400_YEARS = dt.timedelta(days=146_097)
 """After so long the calendar begins anew."""
+_DATES_AS_TEXT = frozenset({"spark", "databricks"})  # and dates, and moments without a zone
 
 Decoder = Callable[[Any], Any]
 
@@ -36,6 +37,8 @@ def decoder(kind: ColumnType, adapter_type: str) -> Decoder | None:
         return _instant_from_microseconds if adapter_type in _MICROSECONDS else _instant
     if kind is ColumnType.NESTED:
         return _nested
+    if adapter_type in _DATES_AS_TEXT:
+        return {ColumnType.DATE: _date_from_text, ColumnType.TIMESTAMP: _moment_from_text}.get(kind)
     return None
 
 
@@ -69,6 +72,23 @@ def _distant(microseconds: int) -> str:
 
 def _instant(value: dt.datetime | str | None) -> dt.datetime | str | None:
     return value.astimezone(dt.timezone.utc) if isinstance(value, dt.datetime) else value
+
+
+def _date_from_text(value: str | None) -> dt.date | str | None:
+    try:
+        return None if value is None else dt.date.fromisoformat(value)
+    except ValueError:
+        return value
+
+
+def _moment_from_text(value: str | None) -> dt.datetime | str | None:
+    if value is None:
+        return None
+    seconds, _, fraction = value.partition(".")
+    try:
+        return dt.datetime.fromisoformat(f"{seconds}.{fraction:0<6}")
+    except ValueError:
+        return value
 
 
 def _nested(value: str | None) -> Any:

@@ -21,6 +21,9 @@ ADAPTER = profile(Path())["type"]
 ARRAYS_AND_NULLS = ADAPTER != "bigquery"
 """Whether tables hold arrays that are null or have nulls in them: BigQuery empties the former, refuses the latter."""
 
+LONG_YEARS = ADAPTER != "bigquery"
+"""Whether tables hold years beyond 9999."""
+
 
 @dataclass(frozen=True)
 class Kind:

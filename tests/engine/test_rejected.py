@@ -21,6 +21,7 @@ from revetl_dbt.engine.result import SyncResult
 
 from .fake import Fake, Faults, people
 from .harness import Flow, Warehouse, accounted
+from .kinds import LONG_YEARS
 
 Make = Callable[..., Flow]
 SPEC = {"match": {"Id": "id"}, "fields": {"Name": {"column": "name"}}, "rejected": {"max_attempts": 2}}
@@ -215,12 +216,12 @@ def test_what_was_not_attempted_waits_for_the_next_run(
     assert told(f.run()) == ("success", result.not_attempted, 0, 0)
 
 
+@pytest.mark.skipif(not LONG_YEARS, reason="BigQuery's last year is 9999")
 @pytest.mark.parametrize("kind", ["date", "timestamp", "timestamp with time zone"])
 def test_a_year_that_most_tools_do_not_know_is_refused_alone(flow: Make, warehouse: Warehouse, kind: str) -> None:
     seen = {1: "2024-02-29", 2: "20204-02-29", 3: "2024-03-01"}
-    rows = [{"id": str(n), "name": f"cast('{day} 00:00:00+00' as {kind})"} for n, day in seen.items()]
-    if kind == "date":
-        rows = [{"id": str(n), "name": f"cast('{day}' as date)"} for n, day in seen.items()]
+    rest = "" if kind == "date" else " 00:00:00+00"
+    rows = [{"id": str(n), "name": f"cast('{day}{rest}' as {warehouse.type(kind)})"} for n, day in seen.items()]
     warehouse.table("people", {"id": "integer", "name": kind}, rows)
     f = flow(**SPEC)
     result = f.run()
