@@ -64,6 +64,10 @@ PATIENCE = 10
 """An answer must be whole after so many times the `timeout`, however steadily its parts come in."""
 _PART = 8 * 2**10
 
+_MASK = "*****"
+_SHORTEST = 8
+"""Letters of credentials that are looked for in what a vendor says: fewer may be a word of it."""
+
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What msgspec says of bytes that are no JSON, are not UTF-8, or are nested too deep."""
 
@@ -186,6 +190,8 @@ class HttpDestination(Destination):
                 stream=True,
             )
             _read_whole(response, self.config.timeout * PATIENCE, host)
+            if not 200 <= response.status_code < 300:
+                _mask_credentials(response)
         except (requests.RequestException, ValueError) as error:
             # Without the cause: its text holds the whole URL or header, and with it what may be a secret or a personal
             # value.
@@ -313,6 +319,17 @@ def _read_whole(response: requests.Response, seconds: float, host: str) -> None:
             told = "is too large" if size > LARGEST_ANSWER else "does not come to an end"
             raise UnknownOutcomeError(f"the answer of {host} {told}", code="endless")
     response._content = b"".join(parts)
+
+
+def _mask_credentials(response: requests.Response) -> None:
+    """Take out of a refusal what it quotes of the credentials that the request was made with: they may have been made
+    of secrets, as those of Basic are, or given by the vendor, so that nobody else knows them as such."""
+    credentials = str(response.request.headers.get("Authorization", "")).rpartition(" ")[2]
+    if len(credentials) < _SHORTEST:
+        return
+    for quoted in {credentials, credentials.replace("/", "\\/")}:
+        response._content = response.content.replace(quoted.encode("latin-1"), _MASK.encode())
+        response.reason = response.reason.replace(quoted, _MASK)
 
 
 def _transport_error(error: Exception, host: str) -> DestinationError:

@@ -65,6 +65,22 @@ def test_redirects_are_not_followed(stub: Stub) -> None:
     assert len(stub.asked) == 1
 
 
+@pytest.mark.parametrize(
+    ("auth", "credentials"),
+    [
+        ({"type": "basic", "username": "eve?", "password": "~~>s3cret"}, "ZXZlPzp+fj5zM2NyZXQ="),
+        ({"type": "bearer", "token": "issued/by-the-vendor"}, "issued/by-the-vendor"),
+    ],
+)
+def test_credentials_that_are_quoted_are_masked(stub: Stub, auth: dict[str, str], credentials: str) -> None:
+    escaped = credentials.replace("/", "\\/")
+    stub.answer(Answer(401, b'{"detail": "%b and %b are wrong"}' % (credentials.encode(), escaped.encode())))
+    assert str(failure(made(stub.url, auth=auth))).endswith("***** and ***** are wrong")
+    assert stub.last.headers["Authorization"].endswith(f" {credentials}")
+    stub.answer(Answer(body=credentials.encode()))
+    assert made(stub.url, auth=auth).request("GET", "/x").content == credentials.encode()
+
+
 def test_a_netrc_does_not_replace_credentials(stub: Stub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     netrc = tmp_path / "netrc"
     netrc.write_text("machine 127.0.0.1 login eve password pw\n")
