@@ -198,7 +198,7 @@ def send_syncs(work: Work, how: Sending, store: Store, syncs: Sequence[Sync], st
     seconds = time.monotonic() - started
     reporter.summarise(results, seconds, store.tables["revetl_outcomes"], run.run_id)
     _write(work, how, results, reporter.timing, seconds, run.run_id)
-    deliver(tidings, work.loaded.channels, work.log)
+    deliver(tidings, work.loaded.channels, work.log, stop)
     _show_in_actions(work, results, seconds)
     if lineage:
         project = work.loaded.project.name

@@ -217,28 +217,30 @@ class HttpDestination(Destination):
         return session
 
     def _new_session(self) -> requests.Session:
-        session = requests.Session()
-        session.mount("https://", HTTPAdapter(pool_connections=2, pool_maxsize=2))
-        session.mount("http://", HTTPAdapter(pool_connections=2, pool_maxsize=2))
-        session.headers.update(
-            {"User-Agent": f"revetl_dbt/{__version__}", "Accept": "application/json", **self.headers()}
-        )
-        # Looked up once: requests would look for proxies and a netrc at every call, and a netrc must not replace our
-        # credentials.
-        session.trust_env = False
-        if not self.config.sandbox:
-            session.proxies.update(requests.utils.get_environ_proxies(self._base_url))
-        session.verify = self._trusted()
+        session = new_session(self._base_url, self.config.ca_bundle, direct=self.config.sandbox)
+        session.headers.update({"Accept": "application/json", **self.headers()})
         return session
 
-    def _trusted(self) -> str | bool:
-        """The CA bundle of the output, else the environment's, else certifi's: certificates are checked, always."""
-        bundle = self.config.ca_bundle or next(
-            (os.environ[name] for name in CA_VARIABLES if os.environ.get(name)), None
-        )
-        if bundle is not None and not Path(bundle).exists():
-            raise FatalError(f"there is no CA bundle `{bundle}` to check certificates with", code="tls")
-        return bundle or True
+
+def new_session(url: str, ca_bundle: str | None = None, *, direct: bool = False) -> requests.Session:
+    """A session for requests to a URL: certificates are checked, always, and a proxy is asked unless it is `direct`.
+
+    `ca_bundle` comes before the environment's, and that before certifi's. Raises FatalError where it is not there.
+    """
+    session = requests.Session()
+    session.mount("https://", HTTPAdapter(pool_connections=2, pool_maxsize=2))
+    session.mount("http://", HTTPAdapter(pool_connections=2, pool_maxsize=2))
+    session.headers["User-Agent"] = f"revetl_dbt/{__version__}"
+    # Looked up once: requests would look for proxies and a netrc at every call, and a netrc must not replace our
+    # credentials.
+    session.trust_env = False
+    if not direct:
+        session.proxies.update(requests.utils.get_environ_proxies(url))
+    bundle = ca_bundle or next((os.environ[name] for name in CA_VARIABLES if os.environ.get(name)), None)
+    if bundle is not None and not Path(bundle).exists():
+        raise FatalError(f"there is no CA bundle `{bundle}` to check certificates with", code="tls")
+    session.verify = bundle or True
+    return session
 
 
 def decode_json(response: requests.Response) -> Any:

@@ -6,11 +6,11 @@ Teams: https://learn.microsoft.com/en-us/microsoftteams/platform/webhooks-and-co
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from revetl_dbt import __version__
 from revetl_dbt.engine.result import SyncResult
 from revetl_dbt.report.console import Redact
 from revetl_dbt.report.log import Log
@@ -19,7 +19,9 @@ from revetl_dbt.spec.models import Sync
 from revetl_dbt.spec.notifications import Change, Channel
 from revetl_dbt.warehouse.entries import Ending
 
-SECONDS = 10.0
+SECONDS = (3.0, 6.0)
+"""For a connection, and for an answer: together less than a run has to end when it is told to."""
+HURRIED = (1.0, 1.0)
 _TITLES: Mapping[Change, str] = {
     "failure": "failed",
     "partial": "was a partial success",
@@ -69,31 +71,39 @@ def messages(
             yield Message(change, result.sync, target, run_id, summary(result), details)
 
 
-def deliver(found: Sequence[Message], channels: Sequence[Channel], log: Log) -> None:
-    """Send each message to the channels that it concerns; what does not arrive is told in the log."""
-    if not found or not channels:
-        return
-    import requests
+def deliver(found: Sequence[Message], channels: Sequence[Channel], log: Log, stop: threading.Event) -> None:
+    """Send each message to the channels that it concerns; what does not arrive is told in the log.
 
-    with requests.Session() as session:
-        session.headers["User-Agent"] = f"revetl_dbt/{__version__}"
-        for message in found:
-            for channel in channels:
-                if not channel.concerns(message.sync.source, message.change):
-                    continue
-                # Never the error's own text: it holds the URL, which is a secret.
-                try:
-                    answer = session.post(
-                        channel.config.url.get_secret_value(),
-                        json=_BODIES[channel.config.type](message),
-                        timeout=SECONDS,
-                        allow_redirects=False,
-                    )
-                    wrong = None if 200 <= answer.status_code < 300 else f"it answered {answer.status_code}"
-                except requests.RequestException as error:
-                    wrong = type(error).__name__
+    Once the run is to `stop`, little time is left for each.
+    """
+    for message in found:
+        for channel in channels:
+            if channel.concerns(message.sync.source, message.change):
+                wrong = _posted(channel, message, HURRIED if stop.is_set() else SECONDS)
                 if wrong:
                     log.notice(f"Channel `{channel.name}` could not be told that {message.title}: {wrong}")
+
+
+def _posted(channel: Channel, message: Message, seconds: tuple[float, float]) -> str | None:
+    """What went wrong, if anything did; never in an error's own words: they hold the URL, which is a secret."""
+    import requests
+
+    from revetl_dbt.destinations.base import DestinationError
+    from revetl_dbt.destinations.transport import new_session
+
+    url = channel.config.url.get_secret_value()
+    body = _BODIES[channel.config.type](message)
+    try:
+        # What it says beside its status nobody reads, however long it is.
+        with (
+            new_session(url) as session,
+            session.post(url, json=body, timeout=seconds, allow_redirects=False, stream=True) as answer,
+        ):
+            return None if 200 <= answer.status_code < 300 else f"it answered {answer.status_code}"
+    except DestinationError as error:
+        return str(error)
+    except (requests.RequestException, ValueError) as error:
+        return type(error).__name__
 
 
 def _standing(status: str, guarded: int) -> str:

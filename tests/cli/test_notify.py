@@ -25,6 +25,9 @@ class Channels:
     def __init__(self) -> None:
         self.posts: list[tuple[str, dict[str, Any]]] = []
         self.status = 200
+        self.credentials: list[str | None] = []
+        self.answered = threading.Event()  # what it says beside its status comes after this
+        self.answered.set()
 
     @contextmanager
     def serving(self) -> Iterator[str]:
@@ -34,9 +37,11 @@ class Channels:
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 own.posts.append((self.path, json.loads(body)))
+                own.credentials.append(self.headers["Authorization"])
                 self.send_response(own.status)
-                self.send_header("Content-Length", "0")
+                self.send_header("Content-Length", "0" if own.answered.is_set() else "1")
                 self.end_headers()
+                own.answered.wait()
 
             def log_message(self, *_: object) -> None:
                 pass
@@ -47,6 +52,7 @@ class Channels:
         try:
             yield f"http://127.0.0.1:{server.server_port}"
         finally:
+            self.answered.set()
             server.shutdown()
             server.server_close()
 
@@ -108,6 +114,23 @@ def test_what_does_not_arrive_is_told_and_fails_nothing(tiny: Tiny, channels: Ch
     assert failed.exit_code == 1
     assert "Channel `all` could not be told that people_to_api failed (dev): it answered 500" in failed.stderr
     assert "secret-path" not in failed.stderr
+
+
+@pytest.mark.usefixtures("booted_once")
+def test_a_channel_holds_up_no_run_and_gets_no_credentials(
+    tiny: Tiny, channels: Channels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login eve password pw\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    channels.answered.clear()
+    with channels.serving() as url:
+        tiny.write("notifications.yml", f'all: {{outputs: {{dev: {{type: webhook, url: "{url}/hook"}}}}}}\n')
+        tiny.sql("drop table people")
+        failed = tiny.revetl("run", "--sync", "people_to_api")
+    assert channels.events() == ["failure"]
+    assert "could not be told" not in failed.stderr
+    assert channels.credentials == [None]
 
 
 class TestFile:
