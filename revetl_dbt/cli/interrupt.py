@@ -12,6 +12,11 @@ from types import FrameType
 
 from revetl_dbt.cli.messages import FAILED
 
+SECONDS = 9.5
+"""From the first signal to the end of the process, whatever is not finished by then."""
+STOPPING = "Stopping as soon as the batches in flight are recorded; a second signal stops at once"
+GIVEN_UP = "Ended while something still waited, such as the warehouse; the next run settles what is left"
+
 
 def leave(code: object) -> None:
     """End the process now when threads still wait for answers that nobody needs; Python would wait for them."""
@@ -22,19 +27,32 @@ def leave(code: object) -> None:
 
 
 @contextmanager
-def stopping(told: Callable[[], None]) -> Iterator[threading.Event]:
-    """An event that the first signal sets, after which `told` is called; the second signal ends the process at once."""
+def stopping(tell: Callable[[str], None]) -> Iterator[threading.Event]:
+    """An event that the first signal sets; the second signal ends the process at once.
+
+    So does the end of the time that is promised, when a warehouse or a lock keeps it waiting: what is killed is picked
+    up by the next run. `tell` is told of the first and of this.
+    """
     stop = threading.Event()
+
+    def give_up() -> None:
+        tell(GIVEN_UP)
+        os._exit(FAILED)
+
+    last = threading.Timer(SECONDS, give_up)
+    last.daemon = True
 
     def on_signal(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - the signature of a handler
         if stop.is_set():
             os._exit(FAILED)
         stop.set()
-        told()
+        last.start()
+        tell(STOPPING)
 
     former = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield stop
     finally:
+        last.cancel()
         for number, handler in former.items():
             signal.signal(number, handler)

@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-STOPPING = "Stopping as soon as the batches in flight are recorded; a second signal stops at once"
-
 
 _SENDING = (
     click.option(
@@ -153,7 +151,7 @@ def send(work: Work, how: Sending, choose: Callable[[Store], Sequence[Sync]] | N
     if not work.loaded.syncs:
         _write(work, how, [], {}, 0.0, work.log.invocation_id)
         return 0
-    with stopping(lambda: work.log.notice(STOPPING)) as stop, work.store() as store:
+    with stopping(work.log.notice) as stop, work.store() as store:
         store.prepare()
         syncs = work.loaded.syncs if choose is None else choose(store)
         return send_syncs(work, how, store, syncs, stop).exit_code

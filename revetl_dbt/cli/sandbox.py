@@ -40,7 +40,7 @@ def command(options: Options, port: int, setup: tuple[str, ...], reset: bool, ke
             running.reset()
         click.echo(f"Sandbox at {running.base_url}, already running" + (", emptied" if reset else ""))
         return
-    with stopping(lambda: None) as stop, Sandbox(state, port=port, setup=files, keep_bodies=keep_bodies) as sandbox:
+    with stopping(lambda _: None) as stop, Sandbox(state, port=port, setup=files, keep_bodies=keep_bodies) as sandbox:
         if reset:
             sandbox.reset()
         click.echo(f"Sandbox at {sandbox.base_url}")

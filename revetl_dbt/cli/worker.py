@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from revetl_dbt.cli.interrupt import stopping
-from revetl_dbt.cli.run import STOPPING, Sending, send_syncs
+from revetl_dbt.cli.run import Sending, send_syncs
 from revetl_dbt.cli.work import Work
 from revetl_dbt.engine.queued import Due, due, settle
 from revetl_dbt.errors import WarehouseError
@@ -35,8 +35,8 @@ class Worker:
         """A worker on an open warehouse; `told` is called when a signal asks to stop."""
         work = Work.begin(options)
 
-        def stop_soon() -> None:
-            work.log.notice(STOPPING)
+        def stop_soon(text: str) -> None:
+            work.log.notice(text)
             told()
 
         with stopping(stop_soon) as stop, work.store() as store:

@@ -10,7 +10,7 @@ import sys
 import pytest
 from report.makers import result
 
-from revetl_dbt.cli.interrupt import stopping
+from revetl_dbt.cli.interrupt import GIVEN_UP, STOPPING, stopping
 from revetl_dbt.cli.run import Sent
 
 
@@ -18,25 +18,39 @@ from revetl_dbt.cli.run import Sent
 def test_the_first_signal_asks_to_stop_and_handlers_are_put_back(number: signal.Signals) -> None:
     told: list[str] = []
     former = signal.getsignal(number)
-    with stopping(lambda: told.append("stopping")) as stop:
+    with stopping(told.append) as stop:
         assert not stop.is_set()
         os.kill(os.getpid(), number)
         assert stop.wait(5)
-    assert told == ["stopping"]
+    assert told == [STOPPING]
     assert signal.getsignal(number) is former
 
 
 def test_the_second_signal_ends_the_process_at_once() -> None:
     code = """
 import os, signal
-from revetl_dbt.cli.interrupt import stopping
-with stopping(lambda: print("stopping", flush=True)):
+from revetl_dbt.cli.interrupt import GIVEN_UP, STOPPING, stopping
+with stopping(lambda text: print("stopping", flush=True)):
     os.kill(os.getpid(), signal.SIGTERM)
     os.kill(os.getpid(), signal.SIGINT)
     print("still here")
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stdout) == (1, "stopping\n")
+
+
+def test_what_does_not_end_by_itself_is_ended() -> None:
+    code = """
+import os, signal, threading
+from revetl_dbt.cli import interrupt
+interrupt.SECONDS = 0.2
+with interrupt.stopping(lambda text: print(text, flush=True)):
+    os.kill(os.getpid(), signal.SIGTERM)
+    threading.Event().wait(60)
+    print("still here")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (1, f"{STOPPING}\n{GIVEN_UP}\n")
 
 
 @pytest.mark.parametrize(
