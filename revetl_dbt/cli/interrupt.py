@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import queue
 import signal
 import sys
 import threading
@@ -35,24 +36,30 @@ def stopping(tell: Callable[[str], None]) -> Iterator[threading.Event]:
     """
     stop = threading.Event()
 
-    def give_up() -> None:
-        tell(GIVEN_UP)
-        os._exit(FAILED)
+    # A signal handler may fill it; to start a thread there could wait for a lock that the interrupted code holds.
+    stages: queue.SimpleQueue[str] = queue.SimpleQueue()
 
-    last = threading.Timer(SECONDS, give_up)
-    last.daemon = True
+    def watch_the_time() -> None:
+        if stages.get() == "stopping":
+            try:
+                stages.get(timeout=SECONDS)
+            except queue.Empty:
+                tell(GIVEN_UP)
+                os._exit(FAILED)
+
+    threading.Thread(target=watch_the_time, name="revetl-interrupt", daemon=True).start()
 
     def on_signal(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - the signature of a handler
         if stop.is_set():
             os._exit(FAILED)
         stop.set()
-        last.start()
+        stages.put("stopping")
         tell(STOPPING)
 
     former = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield stop
     finally:
-        last.cancel()
+        stages.put("over")
         for number, handler in former.items():
             signal.signal(number, handler)
