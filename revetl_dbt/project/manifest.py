@@ -86,6 +86,11 @@ class Node:
         return self.raw.get("relation_name") or None
 
     @property
+    def identifier(self) -> str:
+        """The relation's name within its schema."""
+        return str(self.raw.get("alias") or self.raw.get("identifier") or self.name)
+
+    @property
     def materialized(self) -> str | None:
         return self.config.get("materialized")
 

@@ -26,6 +26,7 @@ _ELSEWHERE = re.compile(
     re.IGNORECASE,
 )
 """What makes an expression more than a function of its row: the clock, chance, other tables."""
+_ALL_COLUMNS = re.compile(r"(?:^|[(,]|(?<!\d)\.)\s*\*|\bcolumns\s*\(", re.IGNORECASE)
 _NEEDS_MATCH = (Mode.UPSERT, Mode.UPDATE, Mode.DELETE, Mode.ERASE)
 
 
@@ -75,11 +76,14 @@ def unknown_columns(name: str, spec: SyncSpec, model: str, known: Collection[str
             )
 
 
-def check_pii(name: str, spec: SyncSpec, pii: Collection[str]) -> Iterator[Problem]:
-    """The columns marked as personal data (`pii`) that a sync would send without leave."""
+def check_pii(name: str, spec: SyncSpec, pii: Collection[str], row: str | None) -> Iterator[Problem]:
+    """The columns marked as personal data (`pii`) that a sync would send without leave.
+
+    `row` is what SQL calls all columns of a row together: the name of the relation, unless a column has it too.
+    """
     allowed = {column.casefold() for column in spec.allow_pii}
     marked = {column.casefold(): column for column in pii if column.casefold() not in allowed}
-    for keys, column in _columns_sent(spec, marked):
+    for keys, column in _columns_sent(spec, marked, row):
         yield Problem(
             "pii-not-allowed",
             f"Column `{column}` is marked as personal data, and sync `{name}` would send it",
@@ -282,7 +286,7 @@ def _expressions(spec: SyncSpec) -> Iterator[tuple[tuple[Key, ...], str | None]]
     yield from ((("fields", field, "sql"), mapping.sql) for field, mapping in spec.fields.items())
 
 
-def _columns_sent(spec: SyncSpec, marked: Mapping[str, str]) -> Iterator[tuple[tuple[Key, ...], str]]:
+def _columns_sent(spec: SyncSpec, marked: Mapping[str, str], row: str | None) -> Iterator[tuple[tuple[Key, ...], str]]:
     """The marked columns whose values would leave in clear, each under the keys where it does."""
     for keys, column in columns_used(spec):
         hashed = keys[0] == "fields" and len(keys) == 2 and spec.fields[str(keys[1])].hash
@@ -290,8 +294,15 @@ def _columns_sent(spec: SyncSpec, marked: Mapping[str, str]) -> Iterator[tuple[t
             yield keys, marked[column.casefold()]
     for field, mapping in spec.fields.items():
         if mapping.sql is not None and not mapping.hash:
-            words = {word.casefold() for word in re.findall(r"\w+", _without_literals(mapping.sql))}
+            sql = _without_literals(mapping.sql)
+            words = marked if _takes_whole_row(sql, row) else {word.casefold() for word in re.findall(r"\w+", sql)}
             yield from ((("fields", field, "sql"), marked[word]) for word in marked if word in words)
+
+
+def _takes_whole_row(sql: str, row: str | None) -> bool:
+    """True for SQL that means all columns without naming them: `to_json(people)`, `object_construct(*)`."""
+    named = row is not None and re.search(rf"(?<![\w.]){re.escape(row)}(?![\w\"`\]]*\s*[.(\w])", sql, re.IGNORECASE)
+    return bool(named or _ALL_COLUMNS.search(sql))
 
 
 def _without_literals(sql: str) -> str:

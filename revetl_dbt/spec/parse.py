@@ -141,7 +141,8 @@ def _check_meaning(
     name: str, spec: SyncSpec, node: Node, manifest: Manifest, pii_tags: Collection[str]
 ) -> Iterator[Problem]:
     yield from checks.check_spec(name, spec)
-    yield from checks.check_pii(name, spec, _pii_columns(node, pii_tags))
+    is_column = node.identifier.casefold() in {column.casefold() for column in node.columns}
+    yield from checks.check_pii(name, spec, _pii_columns(node, pii_tags), None if is_column else node.identifier)
     if node.contract_enforced and node.columns:
         yield from checks.unknown_columns(name, spec, node.name, list(node.columns))
     yield from _check_key_tests(name, spec, node, manifest)
@@ -269,7 +270,7 @@ def _source(node: Node, manifest: Manifest) -> Source:
         relation_name=node.relation_name or "",
         database=raw.get("database"),
         schema=str(raw.get("schema") or ""),
-        identifier=str(raw.get("alias") or raw.get("identifier") or node.name),
+        identifier=node.identifier,
         columns=tuple(column.name for column in node.columns.values()),
         original_file_path=node.original_file_path,
         owner=manifest.owner(node),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from shop import USERS, Shop
 
@@ -453,6 +455,26 @@ class TestPersonalData:
             self.COLUMNS,
         )
         assert [item.code for item in shop.problems()] == ["pii-not-allowed", "pii-not-allowed"]
+
+    @pytest.mark.parametrize(
+        ("sql", "refused"),
+        [
+            ("to_json(users)", True),
+            ('row_to_json("USERS")', True),
+            ("users::text", True),
+            ("object_construct(*)", True),
+            ("to_json(struct(users.*))", True),
+            ("coalesce(*columns('ph.*'))", True),
+            ("to_json(users, true)", True),
+            ("upper(users.email)", False),
+            ("users_seen * 2", False),
+            ("1.*seen", False),
+            ("concat('users', email)", False),
+        ],
+    )
+    def test_is_refused_in_the_row_as_a_whole(self, shop: Shop, sql: str, refused: bool) -> None:
+        shop.write_sync(HEAD + f"fields: {{a: {{sql: {json.dumps(sql)}}}}}", self.COLUMNS)
+        assert [item.code for item in shop.problems()] == ["pii-not-allowed"] * refused
 
     @pytest.mark.parametrize(
         "fields",
