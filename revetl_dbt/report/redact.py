@@ -31,6 +31,8 @@ _QUOTED = re.compile(
     r"""|(?<!\w)'.*?(?:'(?!\w)|$)|“[^”]*(?:”|$)|‘.*?(?:’(?!\w)|$)|«[^»]*(?:»|$)""",
     re.MULTILINE,
 )
+_UNQUOTED = re.compile(r"\b(Bad \w+ value|Value cannot be cast to [\w ]+): .*")
+"""How BigQuery and Trino quote a value that a cast refuses."""
 _CODE = re.compile(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)+|true|false|null")
 _WORD = re.compile(r"\w+")
 _MEMBER = re.compile(r"[A-Za-z_]\w*")
@@ -50,6 +52,7 @@ class Redactor:
         for secret in self._secrets:
             text = text.replace(secret, SECRET)
         if not self._show_values:
+            text = _UNQUOTED.sub(rf"\1: {HIDDEN}", text)
             text = _QUOTED.sub(self._quoted, text)
             text = _EMAIL.sub(HIDDEN, text)
             text = _NUMBERS.sub(_number, text)

@@ -116,6 +116,11 @@ class TestSecrets:
         assert "loud" not in environment_secrets()
 
 
+@pytest.mark.parametrize("said", ["Bad int64 value", "Value cannot be cast to timestamp with time zone"])
+def test_what_a_cast_refuses_is_masked_where_the_warehouse_does_not_quote_it(said: str) -> None:
+    assert redact(f"400 {said}: Ann Lee; x\nJob 7") == f"400 {said}: {HIDDEN}\nJob 7"
+
+
 @given(st.text())
 def test_nothing_steers_the_terminal(text: str) -> None:
     said = printable(text)
