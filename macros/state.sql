@@ -119,9 +119,18 @@ from unnest(json_query_array(safe_convert_bytes_to_string(from_base64('{{ base64
 {% macro revetl_cast_columns(columns, types) %}
   {%- set parts = [] -%}
   {%- for name in columns -%}
-    {%- do parts.append('cast(' ~ name ~ ' as ' ~ types[name] ~ ') as ' ~ name if name in types else name) -%}
+    {%- do parts.append(revetl_dbt.revetl_cast_or_fail(name, types[name]) ~ ' as ' ~ name if name in types else name) -%}
   {%- endfor -%}
   {{ return(parts) }}
+{% endmacro %}
+
+{% macro revetl_cast_or_fail(expression, type) %}{{ return(adapter.dispatch('revetl_cast_or_fail', 'revetl_dbt')(expression, type)) }}{% endmacro %}
+
+{% macro default__revetl_cast_or_fail(expression, type) %}{{ return('cast(' ~ expression ~ ' as ' ~ type ~ ')') }}{% endmacro %}
+
+{# A cast of Spark's makes a null of what does not fit, where ANSI mode is off. #}
+{% macro spark__revetl_cast_or_fail(expression, type) %}
+  {{ return('case when ' ~ expression ~ ' is not null then coalesce(try_cast(' ~ expression ~ ' as ' ~ type ~ "), raise_error('a value does not fit " ~ type ~ "')) end") }}
 {% endmacro %}
 
 

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -406,7 +407,16 @@ def _boot(options: DbtOptions) -> Booted:
         raise InputError.single(
             "dbt-config", f"dbt cannot read the project: {str(error).strip()}", path=options.project_dir
         ) from error
-    return Booted(adapter, config, (DbtBaseException,), installed, options.scratch)
+    errors = (DbtBaseException, *_driver_errors(adapter))
+    return Booted(adapter, config, errors, installed, options.scratch)
+
+
+def _driver_errors(adapter: Any) -> tuple[type[Exception], ...]:
+    """What dbt lets through as the driver raised it: of Spark, in session mode, all that fails while it computes."""
+    if adapter.type() != "spark" or getattr(adapter.config.credentials, "method", None) != "session":
+        return ()
+    protocol, pyspark = import_module("py4j.protocol"), import_module("pyspark.errors")
+    return (protocol.Py4JError, pyspark.PySparkException)
 
 
 def _boot_beside(config: Any, scratch: Path | None) -> Booted:

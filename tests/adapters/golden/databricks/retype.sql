@@ -1,1 +1,1 @@
-create or replace table `analytics`.`revetl`.`ledger__people` as select cast(k_person_id as string) as k_person_id, f_email, f_order, f_size, f_seen, f_changed, f_tags from `analytics`.`revetl`.`ledger__people`;
+create or replace table `analytics`.`revetl`.`ledger__people` as select case when k_person_id is not null then coalesce(try_cast(k_person_id as string), raise_error('a value does not fit string')) end as k_person_id, f_email, f_order, f_size, f_seen, f_changed, f_tags from `analytics`.`revetl`.`ledger__people`;
