@@ -135,6 +135,22 @@ class Warehouse:
     def query(self, sql: str) -> list[tuple[Any, ...]]:
         return self.store.query(sql)
 
+    def delete(self, table: str) -> None:
+        """Delete every row of a shared table, as the engine deletes."""
+        self._shared("delete", table, condition="1 = 1")
+
+    def update(self, table: str, **settings: str) -> None:
+        """Set columns of every row of a shared table to SQL."""
+        self._shared("update", table, settings=settings, condition="1 = 1")
+
+    def insert(self, table: str, **values: str) -> None:
+        """Insert a row, of SQL, into a shared table."""
+        self._shared("insert", table, values=values)
+
+    def _shared(self, what: str, table: str, **arguments: Any) -> None:
+        of = {"tables": self.store.tables, "name": table}
+        self.run(*self.session.macro(f"revetl_{what}_shared", **of, **arguments))
+
     def relation(self, name: str) -> str:
         return self.session.relation(self.schema, name)
 

@@ -23,18 +23,18 @@ SPEC: dict[str, Any] = {
 TYPES = ("integer", "date", "timestamp", "timestamp with time zone", "numeric(20, 6)")
 
 
-def moment(kind: str, n: int) -> str:
+def moment(warehouse: Warehouse, kind: str, n: int) -> str:
     """The SQL of the n-th moment, from 1."""
     if kind in ("integer", "numeric(20, 6)"):
         return f"{n}.5" if kind.startswith("n") else str(n)
     clock = {"date": "", "timestamp": " 10:00:00.123456", "timestamp with time zone": " 10:00:00.123456+02:00"}[kind]
-    return f"cast('2026-01-{n:02}{clock}' as {kind})"
+    return f"cast('2026-01-{n:02}{clock}' as {warehouse.type(kind)})"
 
 
 def write(warehouse: Warehouse, rows: dict[int, tuple[str, int | None]], kind: str = "timestamp") -> None:
     """The model: id: (name, when)."""
     lines = [
-        {"id": str(key), "name": f"'{name}'", "at": "null" if n is None else moment(kind, n)}
+        {"id": str(key), "name": f"'{name}'", "at": "null" if n is None else moment(warehouse, kind, n)}
         for key, (name, n) in rows.items()
     ]
     warehouse.table("people", {"id": "integer", "name": "varchar", "at": kind}, lines)

@@ -80,7 +80,7 @@ def test_another_machine_takes_over(flow: Make, warehouse: Warehouse, tmp_path: 
 
     def take_over(batch: Batch) -> None:
         f.destination.hold = lambda batch: None
-        warehouse.run(f"delete from {warehouse.store.tables['revetl_leases']}")
+        warehouse.delete("revetl_leases")
         f.destination._in_flight.clear()  # the two are not one run
         result = server.run(store=warehouse.new_store())
         # Of what was claimed nobody knows; what was not goes.

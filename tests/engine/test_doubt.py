@@ -152,7 +152,7 @@ def test_a_run_that_lost_its_lease_records_nothing_in_the_plan_of_another(
     elsewhere.destination.faults = Closed()
 
     def take_over() -> None:
-        warehouse.run(f"delete from {warehouse.store.tables['revetl_leases']}")
+        warehouse.delete("revetl_leases")
         write(warehouse, *((number, f"{number}@x", "Bea") for number in reversed(range(12))))
         elsewhere.run(store=warehouse.new_store())
 

@@ -108,7 +108,7 @@ def test_a_migration_that_was_killed_begins_anew(old: Flow, warehouse: Warehouse
 
 
 def test_tables_of_format_1_without_a_sync(warehouse: Warehouse, old: Flow) -> None:
-    warehouse.run(f"delete from {warehouse.store.tables['revetl_syncs']}")
+    warehouse.delete("revetl_syncs")
     warehouse.new_store().prepare()
     assert warehouse.query(f"select state_format from {warehouse.store.tables['revetl_format']}") == [(FORMAT,)]
     assert len(warehouse.notices) == 1
@@ -151,6 +151,6 @@ def test_a_later_format_is_refused(flow: Make, warehouse: Warehouse, table: str)
     f = flow(**SPEC)
     write(warehouse, "Ann")
     f.run()
-    warehouse.run(f"update {warehouse.store.tables[table]} set state_format = {FORMAT + 1}")
+    warehouse.update(table, state_format=str(FORMAT + 1))
     with pytest.raises(WarehouseError, match=f"are of format {FORMAT + 1}, which a later version of revetl wrote"):
         warehouse.new_store().prepare()

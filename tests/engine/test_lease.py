@@ -41,10 +41,9 @@ def hold(warehouse: Warehouse, holder: str, seconds: int = 60) -> None:
     """A lease of another run."""
     store = warehouse.store
     store.prepare()
-    now = store.session.macro("revetl_now")
-    until = store.session.macro("revetl_now") + f" + interval '{seconds} second'"
-    values = f"'people', 'acme', 'other-run', '{holder}', {now}, {until}"
-    warehouse.run(f"insert into {store.tables['revetl_leases']} values ({values})")
+    who = {"sync": "'people'", "account": "'acme'", "run_id": "'other-run'", "holder": f"'{holder}'"}
+    until = str(store.session.macro("revetl_seconds_from_now", seconds=seconds))
+    warehouse.insert("revetl_leases", **who, acquired_at=store.now(), expires_at=until)
 
 
 @pytest.mark.usefixtures("two_machines")
@@ -275,7 +274,7 @@ def test_nothing_leaves_after_the_lease_was_lost(
 
     def sleep(batch: Batch) -> None:
         sleeps[0] = 500.0
-        warehouse.run(f"delete from {warehouse.store.tables['revetl_leases']}")
+        warehouse.delete("revetl_leases")
 
     people.destination.hold = sleep
     result = people.run()

@@ -94,7 +94,7 @@ def test_a_lease_that_has_expired_is_nobodys(sent: Flow, warehouse: Warehouse) -
     lease = held(store, "people", "acme")
     assert lease is not None
     assert lease.run_id == "r1"
-    warehouse.run(f"update {store.tables['revetl_leases']} set expires_at = acquired_at - interval '1' second")
+    warehouse.update("revetl_leases", expires_at="acquired_at - interval '1' second")
     assert held(store, "people", "acme") is None
 
 
