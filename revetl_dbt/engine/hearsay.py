@@ -15,6 +15,7 @@ import msgspec
 from revetl_dbt.destinations.base import DestinationError
 
 HIDDEN = "(hidden)"
+LONGEST_MESSAGE = 2_000
 _SHORTEST_TEXT, _SHORTEST_OTHER = 2, 4  # characters of a value that are looked for: the 1 and 422 of others say nothing
 _PLAIN = 4  # shorter values are looked for as they are written: `IN` is not "in"
 _LONGEST = 200  # characters of a value that are looked for
@@ -48,7 +49,12 @@ class Hearsay:
         text = self.mask(str(error))
         for row in rows:
             text = self.hide(text, row)
-        error.args = (text, *error.args[1:])
+        error.args = (short(text), *error.args[1:])
+
+
+def short(text: str) -> str:
+    """A text, without secrets and values by then, as long as a person reads: it may be kept once for each row."""
+    return text if len(text) <= LONGEST_MESSAGE else f"{text[:LONGEST_MESSAGE]}…"
 
 
 def _values(cells: Sequence[Any]) -> Iterator[str]:

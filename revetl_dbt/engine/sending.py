@@ -31,7 +31,7 @@ from revetl_dbt.destinations.base import (
 )
 from revetl_dbt.engine.claims import Claims
 from revetl_dbt.engine.delivery import Delivery, InterruptedDeliveryError, Note
-from revetl_dbt.engine.hearsay import Hearsay
+from revetl_dbt.engine.hearsay import Hearsay, short
 from revetl_dbt.engine.journal import Journal
 from revetl_dbt.engine.lease import Lease
 from revetl_dbt.engine.mapping import Mapper, Row
@@ -542,11 +542,13 @@ def finished_batch(
     for seq, status, identity, code, message in outcomes:
         if not status.accepted:
             told = doubt if status is Status.UNKNOWN else "rejected"
+            code = code and short(hearsay.mask(code))
             if message:
                 message = hearsay.mask(message)
                 safe = hearsay.hide(message, by_number[seq])
                 if safe != message:
-                    finished.safe[seq] = safe
+                    finished.safe[seq] = short(safe)
+                message = short(message)
             results.append(Result(seq, told, identity, code, message))
         elif identity is not None and identity != by_number[seq][1]:
             results.append(Result(seq, "accepted", identity, None, None))

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from revetl_dbt.destinations.base import FatalError
-from revetl_dbt.engine.hearsay import HIDDEN, Hearsay
+from revetl_dbt.engine.hearsay import HIDDEN, LONGEST_MESSAGE, Hearsay, short
 
 
 def hide(text: str, *cells: Any, names: tuple[str, ...] = ()) -> str:
@@ -56,3 +56,10 @@ def test_what_stops_a_batch_is_told_without_the_values_of_any_of_its_rows() -> N
     error = FatalError("Ann Lee and Bob Ray may not, with s3cret", code="403")
     Hearsay(lambda text: text.replace("s3cret", "*****")).hide_all(error, [(1, None, "Ann Lee"), (2, None, "Bob Ray")])
     assert (str(error), error.code) == ("(hidden) and (hidden) may not, with *****", "403")
+
+
+def test_what_is_kept_for_each_row_is_no_longer_than_a_person_reads() -> None:
+    error = FatalError("x " * (LONGEST_MESSAGE // 2 - 1) + "Ann Lee" + " y" * 1_000_000)
+    Hearsay().hide_all(error, [(1, None, "Ann Lee")])
+    assert str(error) == "x " * (LONGEST_MESSAGE // 2 - 1) + "(h…"
+    assert short("y" * LONGEST_MESSAGE) == "y" * LONGEST_MESSAGE

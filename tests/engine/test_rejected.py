@@ -229,3 +229,19 @@ def test_a_year_that_most_tools_do_not_know_is_refused_alone(flow: Make, warehou
     assert result.totals.reasons == {"value": 1}
     assert sorted(change.match["Id"] for _, change in f.destination.written) == [1, 3]
     assert f.plan() == [("create", None, (2,))]
+
+
+class Verbose(Faults):
+    """Refuses every row with a page of megabytes, and a code as long."""
+
+    def verdict(self, change: Change, nth: int) -> Outcome | None:
+        return Outcome(change.seq, Status.REJECTED, None, "C" * 1_000_000, "no " * 1_000_000)
+
+
+def test_a_reason_of_megabytes_is_kept_short(flow: Make, warehouse: Warehouse) -> None:
+    f = flow(Fake(faults=Verbose()), **SPEC)
+    write(warehouse, {1: "Ann", 2: "Bea"})
+    result = f.run()
+    assert result.totals.rejected == 2
+    assert max(map(len, result.totals.reasons)) < 3_000
+    assert [(len(code) < 3_000, len(message) < 3_000) for *_, code, message in f.outcomes()] == [(True, True)] * 2
