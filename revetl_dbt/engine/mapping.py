@@ -26,7 +26,8 @@ seq_of = itemgetter(0)
 """The number of a row, a change or an outcome."""
 
 _MOMENTS = (ColumnType.DATE, ColumnType.TIMESTAMP, ColumnType.TIMESTAMPTZ)
-_BAD_VALUE = (ValueError, OverflowError, ArithmeticError, TypeError)
+BAD_VALUE = (ValueError, OverflowError, ArithmeticError, TypeError, RecursionError)
+"""What decoders and encoders raise for a value that has no representation."""
 
 
 class Mapper:
@@ -110,7 +111,7 @@ class _Value:
         try:
             for step in self.steps:
                 value = step(value)
-        except _BAD_VALUE as error:
+        except BAD_VALUE as error:
             return f"field `{self.column.label}`: {error}"
         return None
 
@@ -147,7 +148,7 @@ class _Loop:
         rejected: list[Outcome] = []
         try:
             changes = self._loop(rows)
-        except _BAD_VALUE:
+        except BAD_VALUE:
             rows, rejected = self._sorted_out(rows)
             changes = self._loop(rows)
         for field in self._skipped:

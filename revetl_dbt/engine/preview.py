@@ -15,6 +15,7 @@ from revetl_dbt.engine import guards
 from revetl_dbt.engine.fields import checked_fields, fields_to_create
 from revetl_dbt.engine.journal import Journal
 from revetl_dbt.engine.link import Link
+from revetl_dbt.engine.mapping import BAD_VALUE
 from revetl_dbt.engine.sending import ORDER, Course, course_for, operation_for
 from revetl_dbt.engine.sync_run import open_sync
 from revetl_dbt.spec.models import Mode, Sync, Write
@@ -200,5 +201,9 @@ def _concerns(op: str, reason: str | None, column: Column, flags: Sequence[int |
 
 
 def _decoded(column: Column, value: Any, adapter_type: str) -> Any:
+    """A value as it would be sent; one that cannot be, as the warehouse gives it."""
     decode = decoder(column.type, adapter_type)
-    return value if decode is None else decode(value)
+    try:
+        return value if decode is None else decode(value)
+    except BAD_VALUE:
+        return value

@@ -104,6 +104,14 @@ class TestText:
         reason = "test `unique_repeated_id` failed in `dbt build` (--no-gate sends it nevertheless)"
         assert comment.endswith(f"Nothing to send.\n\n- Skipped `repeated_to_api`: {reason}\n")
 
+    @pytest.mark.parametrize("odd", ["cast('[1e400]' as json)", "cast(repeat('[', 3000) || repeat(']', 3000) as json)"])
+    def test_a_value_that_cannot_be_sent_can_be_looked_at(self, tiny: Tiny, odd: str) -> None:
+        tiny.sql(f"create or replace table people as select 1 as id, 'a@b.io' as email, {odd} as full_name, 1 as seats")
+        planned = tiny.revetl("plan", "--sync", "people_to_api", "--show-values")
+        assert "Plan: 1 to create" in planned.stdout, planned.stderr
+        sent = tiny.revetl("run", "--sync", "people_to_api")
+        assert "1 x value: field `name`: " in sent.stderr
+
     def test_full_refresh_plans_every_row(self, tiny: Tiny) -> None:
         tiny.revetl("run", *CRM)
         result = tiny.revetl("plan", *CRM, "--full-refresh")

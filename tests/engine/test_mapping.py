@@ -130,6 +130,7 @@ def test_values_have_the_types_that_are_promised() -> None:
         (ColumnType.TIMESTAMPTZ, -63517788000000000),  # 44 BC
         (ColumnType.TIMESTAMP, "12000-01-01 00:00:00"),
         (ColumnType.DATE, "0044-03-15 (BC)"),
+        (ColumnType.NESTED, "[" * 5_000 + "]" * 5_000),
     ],
 )
 def test_a_value_without_representation_rejects_its_row_alone(kind: ColumnType, bad: Any) -> None:
