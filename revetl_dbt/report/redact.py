@@ -25,6 +25,7 @@ _NUMBERS = re.compile(
     r"(?P<date>\d{4}-\d\d-\d\d(?!\d)|\d\d?:\d\d(?::\d\d)?(?!\d))|(?P<address>\d{1,3}(?:\.\d{1,3}){3}(?!\d))"
     r"|[+(]{0,2}\d(?:[ ()./-]{0,2}\d){6,})"
 )
+_SHORTEST_PATH = 8  # letters; shorter ones are words such as `api/v2`
 _LONGEST_NUMBER = 7  # digits of a plain number, such as a count of bytes; phone numbers without any sign are longer
 _QUOTED = re.compile(
     r"""(?P<open>\\*")(?P<json>(?:(?!(?P=open)).)*)(?:(?P=open)(?P<member>\s*:)?|$)"""
@@ -89,13 +90,20 @@ def _visible(char: str) -> str:
     return " " if char.isspace() else f"\\u{ord(char):04x}"
 
 
+def _path(secret: str) -> str | None:
+    """The path of a URL that is a secret as a whole, as those of webhooks are; None where there is none to speak of."""
+    _, scheme, rest = secret.partition("://")
+    path = rest.partition("/")[2].rstrip("/") if scheme else ""
+    return path if len(path) >= _SHORTEST_PATH else None
+
+
 def _forms(secret: str) -> set[str]:
     """The secret as it may stand in plain text, in a URL and in JSON; also without the line break at its end that many
     a file of a secret has.
     """
     if not secret.strip():
         return set()
-    plain = {secret, secret.strip()}
+    plain = {secret, secret.strip(), _path(secret.strip()) or secret}
     escaped = {json.dumps(text, ensure_ascii=ascii_only)[1:-1] for text in plain for ascii_only in (True, False)}
     # Python keeps the bytes of an environment variable that are no text as surrogates.
     in_urls = {form(text, safe="", errors="surrogateescape") for text in plain for form in (quote, quote_plus)}

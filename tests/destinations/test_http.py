@@ -399,7 +399,10 @@ class TestCheck:
         destination = Http(config({"upsert": {"path": "/u"}}, stub.url + "/v2/", check="/me"), gate)
         account = destination.check()
         assert (stub.last.method, stub.last.path) == ("GET", "/v2/me")
-        assert account.id == stub.url.removeprefix("http://") + "/v2"
+        assert account.id.startswith(stub.url.removeprefix("http://") + "/")
+        assert "v2" not in account.id  # the path of a webhook is its secret
+        other = Http(config({"upsert": {"path": "/u"}}, stub.url + "/v3", check="/me"), OpenGate())
+        assert other.check().id != account.id
         assert gate.acquired == 1
         stub.answer(Answer(401))
         with pytest.raises(UnauthorizedError):

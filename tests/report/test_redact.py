@@ -106,6 +106,13 @@ class TestSecrets:
     def test_a_line_break_at_the_end_hides_no_secret(self) -> None:
         assert Redactor(["hush hush\n"])("hush hush; hush+hush; hush%20hush") == "; ".join([SECRET] * 3)
 
+    def test_the_path_of_a_secret_url_is_one(self) -> None:
+        mask = Redactor(["https://hooks.example.com/services/T0/s3cr3t"])
+        assert (
+            mask("no route /services/T0/s3cr3t/x on hooks.example.com") == f"no route /{SECRET}/x on hooks.example.com"
+        )
+        assert Redactor(["https://example.com/v2"])("/v2 is old") == "/v2 is old"
+
     def test_bytes_that_are_no_text_are_masked_too(self) -> None:
         assert Redactor(["hush\udcff"])("hush\udcff hush%FF") == f"{SECRET} {SECRET}"
 
