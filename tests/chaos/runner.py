@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import gc
 import json
+import math
 import os
 import sys
 from pathlib import Path
@@ -31,6 +32,7 @@ def child(command: dict[str, Any]) -> None:
     if command.get("busy"):
         # The ledger is written and the lease renewed all the time, so that there is much to interrupt.
         recorder.FLUSH_SECONDS = sending.RENEW_SECONDS = 0.0
+        recorder.FLUSH_SHARE = math.inf
     gc.unfreeze = lambda: None  # what was inherited stays out of the collector's way
     finish = arrange(command.get("death") or {})
     code: Any = None
