@@ -80,6 +80,7 @@ class Stub:
 def serving() -> Iterator[Stub]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True  # else a body waits for the acknowledgement of its headers
 
         def handle_one_request(self) -> None:
             try:
