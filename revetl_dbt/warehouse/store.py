@@ -3,14 +3,18 @@ accounts."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 import random
 import socket
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import Any, TypeVar
 
 from revetl_dbt.destinations.base import Account
@@ -428,13 +432,25 @@ def _memory_of_machine() -> float:
 
 def holder() -> str:
     """This process, as leases name it."""
-    return f"{socket.gethostname()} pid {os.getpid()}"
+    return f"{_host()} pid {os.getpid()}"
+
+
+@cache
+def _host() -> str:
+    """This machine since it was started, or this container: others may have its name, and their processes are not
+    seen from here."""
+    boot, processes = Path("/proc/sys/kernel/random/boot_id"), Path("/proc/self/ns/pid")
+    try:
+        own = boot.read_text(encoding="ascii") + str(processes.readlink())
+    except OSError:  # not Linux
+        own = str(uuid.getnode())
+    return f"{socket.gethostname()}/{hashlib.sha256(own.encode()).hexdigest()[:8]}"
 
 
 def is_dead(holder: str) -> bool:
     """True when the holder was a process of this machine that runs no more."""
     host, _, pid = holder.rpartition(" pid ")
-    if host != socket.gethostname() or not pid.isdigit():
+    if host != _host() or not pid.isdigit():
         return False
     try:
         os.kill(int(pid), 0)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import socket
 import subprocess
 import sys
 import threading
@@ -22,11 +21,12 @@ from revetl_dbt.engine.pacing import StoppedError
 from revetl_dbt.engine.result import SyncResult
 from revetl_dbt.errors import LeaseHeldError, WarehouseError
 from revetl_dbt.warehouse import store as store_module
+from revetl_dbt.warehouse.store import holder
 
 from .harness import Flow, Warehouse
 
 Make = Callable[..., Flow]
-HERE = socket.gethostname()
+HERE = holder().rpartition(" pid ")[0]
 NOBODY = 2**22 + 1  # beyond the largest pid that Linux gives
 
 
@@ -74,6 +74,7 @@ def test_a_second_run_is_refused_while_the_first_sends(people: Flow, warehouse: 
         (f"{HERE} pid {NOBODY}", 60, "success"),  # the process is gone
         (f"elsewhere pid {NOBODY}", 60, "error"),  # who knows
         (f"{HERE} pid {os.getppid()}", 60, "error"),  # it is there
+        (f"{HERE.partition('/')[0]}/another pid {NOBODY}", 60, "error"),  # a machine or container of the same name
         ("elsewhere pid 1", -1, "success"),  # its time is over
         ("an unreadable holder", 60, "error"),
     ],

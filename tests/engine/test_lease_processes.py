@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,7 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from revetl_dbt.warehouse import store
+
 from .harness import profile
+
+HERE = store.holder().rpartition(" pid ")[0]
 
 TESTS = Path(__file__).parents[1]
 
@@ -68,7 +71,7 @@ def test_one_of_two_has_it(holders: list[Holder]) -> None:
         (winner,) = (name for name, answer in answers.items() if answer == "done")
         (loser,) = answers.keys() - {winner}
         first, second = (one, two) if winner == "one" else (two, one)
-        holder = rf"{re.escape(socket.gethostname())} pid {first.process.pid}, since [-\d]+ [\d:.]+ UTC"
+        holder = rf"{re.escape(HERE)} pid {first.process.pid}, since [-\d]+ [\d:.]+ UTC"
         assert re.match(rf"Sync `people` is being sent by another run \({holder}\)", answers[loser]), answers
         assert second.ask(f"renew {loser}-{number}").startswith("The lease of sync `people` was lost")
         assert first.ask(f"renew {winner}-{number}") == "done"

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import socket
 import threading
 
 import pytest
 
 from revetl_dbt.warehouse.queue import MAX_TAKEN, Queue
+from revetl_dbt.warehouse.store import holder
 
 from .harness import Warehouse
 
 MODEL, TEST = "model.harness.people", "test.harness.unique_people"
-NOBODY = f"{socket.gethostname()} pid {2**22 + 1}"  # beyond the largest pid that Linux gives
+NOBODY = f"{holder().rpartition(' pid ')[0]} pid {2**22 + 1}"  # beyond the largest pid that Linux gives
 
 
 @pytest.fixture
