@@ -25,7 +25,7 @@ WAIT_SECONDS = 60.0
 
 def at(port: int) -> dict[str, Any]:
     """The dbt output for an emulator at this port."""
-    place = {"project": "revetl-tests", "dataset": "dbt", "api_endpoint": f"http://127.0.0.1:{port}"}
+    place = {"project": "revetl-tests", "schema": "dbt", "api_endpoint": f"http://127.0.0.1:{port}"}
     return {"type": "bigquery", "method": "oauth-secrets", "token": "none", "threads": 2, **place}
 
 

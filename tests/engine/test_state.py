@@ -101,7 +101,7 @@ def test_a_lease_that_has_expired_is_nobodys(sent: Flow, warehouse: Warehouse) -
 def test_after_a_reset_nothing_is_known(sent: Flow, warehouse: Warehouse) -> None:
     state.reset(warehouse.store, entry(sent))
     assert entries(warehouse.store) == []
-    assert tables(warehouse) == set(warehouse.store.tables)
+    assert {name.removesuffix("__log") for name in tables(warehouse)} == set(warehouse.store.tables)
     sent.destination.faults = Faults()
     result = sent.run()
     assert (result.totals.accepted, result.unchanged) == (3, 0)
@@ -192,7 +192,7 @@ def test_every_type_comes_back_as_it_was(flow: Make, warehouse: Warehouse) -> No
     rows: list[dict[str, str]] = [{"id": "1"}, {"id": "2"}, {"id": "3"}]
     for n, (kind, values) in enumerate(TRICKY.items()):
         for row, value in zip(rows, values, strict=False):
-            row[f"c{n}"] = f"cast({value} as {kind})"
+            row[f"c{n}"] = f"cast({value} as {warehouse.type(kind)})"
     warehouse.table("people", {"id": "integer", **columns}, rows)
     fields = {f"F{n}": {"column": f"c{n}"} for n in range(len(TRICKY))}
     f = flow(match={"Id": "id"}, fields=fields, rejected={"max_attempts": 2})
