@@ -173,17 +173,8 @@ from changes
 {{ return(["set local work_mem = '64MB'"] + revetl_dbt.revetl_plan_by_hashes(s, 1, begun) + ['create index on ' ~ s.plan ~ ' using brin (_seq) with (pages_per_range = 16)']) }}
 {% endmacro %}
 
-{#
-  DuckDB has little memory in our process, and groups and joins in memory: what is there twice, and what differs, is looked for part by part. Each statement
-  has a transaction of its own: DuckDB 2.0.0 finds nothing in a table into which one transaction has put no rows first and many then.
-#}
-{% macro duckdb__revetl_plan(s, rows, begun) %}
-  {%- set statements = [] -%}
-  {%- for statement in revetl_dbt.revetl_plan_by_hashes(s, (rows + 499999) // 500000, begun) -%}
-    {%- do statements.extend(['commit', 'begin', statement]) -%}
-  {%- endfor -%}
-  {{ return(statements) }}
-{% endmacro %}
+{# DuckDB has little memory in our process, and groups and joins in memory: what is there twice, and what differs, is looked for part by part. #}
+{% macro duckdb__revetl_plan(s, rows, begun) %}{{ return(revetl_dbt.revetl_plan_by_hashes(s, (rows + 499999) // 500000, begun)) }}{% endmacro %}
 
 {#
   What is wide meets only what is narrow: the rows that may differ are found by a join of keys and 64-bit hashes (which takes a difference for none with a

@@ -404,19 +404,19 @@ class Store:
                 return
             yield page
 
-    def execute(self, statements: list[str], *, among: int = 0) -> None:
-        """Statements in one transaction where there are transactions; `among` how many rows of a table they put others
-        in the place of some."""
-        self._with_room(lambda: self._run(statements))
+    def execute(self, statements: list[str], *, among: int = 0, apart: bool = False) -> None:
+        """Statements in one transaction where there are transactions, or, `apart`, in one each; `among` how many rows
+        of a table they put others in the place of some."""
+        self._with_room(lambda: self._run(statements, apart=apart))
         self._among += among
         if self._among >= REOPENED_AFTER:
             self.release()
 
-    def _run(self, statements: list[str]) -> None:
+    def _run(self, statements: list[str], *, apart: bool = False) -> None:
         """Statements through the thread's connection. Where there are no transactions, engines refuse, or undo, one of
         two changes of a table at once, whatever their rows: syncs side by side take turns with the tables they share.
         """
-        if self.session.has_transactions:
+        if self.session.has_transactions and not apart:
             self.session.run(statements)
             return
         for statement in statements:
