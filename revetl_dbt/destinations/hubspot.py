@@ -65,6 +65,7 @@ from revetl_dbt.destinations.transport import (
     BearerAuth,
     HttpDestination,
     NoAuth,
+    before_writing,
     decode_json,
     json_or_empty,
     retry_after,
@@ -291,14 +292,17 @@ class HubSpot(HttpDestination):
             "client_secret": self.config.client_secret.get_secret_value(),
             "refresh_token": self.config.refresh_token.get_secret_value(),
         }
-        response = self.send("POST", f"/oauth/{self.config.api_version}/token", data=form, auth=NoAuth())
-        body = json_or_empty(response)
+        with before_writing("no token"):
+            response = self.send("POST", f"/oauth/{self.config.api_version}/token", data=form, auth=NoAuth())
+            body = json_or_empty(response)
+            if response.status_code in (400, 401, 403):
+                reason = _reason(body)[0] or f"{response.status_code} {response.reason}"
+                raise UnauthorizedError(f"HubSpot gives no token: {reason}", code=str(body.get("status") or "oauth"))
+            if response.status_code != 200:
+                raise self.error(response)
         token = body.get("access_token")
-        if response.status_code in (400, 401, 403):
-            reason = _reason(body)[0] or f"{response.status_code} {response.reason}"
-            raise UnauthorizedError(f"HubSpot gives no token: {reason}", code=str(body.get("status") or "oauth"))
-        if response.status_code != 200 or not isinstance(token, str):
-            raise self.error(response)
+        if not isinstance(token, str):
+            raise RetryableError("no token: the answer holds none", code="results")
         return token, time.monotonic() + float(body.get("expires_in") or 0) - _EXPIRY_MARGIN
 
     def renew(self) -> bool:
@@ -450,7 +454,8 @@ class HubSpot(HttpDestination):
             return self._associated(batch.object, changes, self._upsert(batch.object, changes))
         if batch.operation is Operation.CREATE:
             # In the same request: what is sent again after a refused association would be created twice.
-            links = {change.seq: self._links(batch.object, change) for change in changes}
+            with before_writing("no definition of the associations"):
+                links = {change.seq: self._links(batch.object, change) for change in changes}
             return self._send(_Request("create", changes, {}, links), batch.object)
         if batch.operation is Operation.ERASE:
             return self._erase(batch.object, changes)

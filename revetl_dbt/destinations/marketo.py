@@ -64,6 +64,7 @@ from revetl_dbt.destinations.transport import (
     BearerAuth,
     HttpDestination,
     NoAuth,
+    before_writing,
     decode_json,
     json_or_empty,
     retry_after,
@@ -285,12 +286,9 @@ class Marketo(HttpDestination):
             "client_id": self.config.client_id or "",
             "client_secret": secret,
         }
-        try:
+        with before_writing("no token"):
             response = self.request("POST", "/identity/oauth/token", params=query, auth=NoAuth())
             body = decode_json(response)
-        except UnknownOutcomeError as error:
-            # Nothing is lost with an answer that only holds a token.
-            raise RetryableError(str(error), code=error.code, request_id=error.request_id) from error
         if not isinstance(body, Mapping):
             body = {}
         if body.get("errors"):
@@ -397,7 +395,8 @@ class Marketo(HttpDestination):
     def _activity(self, name: str) -> Mapping[str, Any]:
         if name not in self._activities:
             path = f"/rest/v1/activities/external/type/{quote(name, safe='')}/describe.json"
-            self._activities[name] = self._describe(path, f"activities/{name}")
+            with before_writing("no definition of the activity"):
+                self._activities[name] = self._describe(path, f"activities/{name}")
         return self._activities[name]
 
     # -- reading -------------------------------------------------------------------------------------

@@ -69,6 +69,7 @@ from revetl_dbt.destinations.transport import (
     BearerAuth,
     HttpDestination,
     NoAuth,
+    before_writing,
     decode_json,
     error_json,
     retry_after,
@@ -216,7 +217,7 @@ class Salesforce(HttpDestination):
 
     def _new_token(self) -> str:
         """Raises UnauthorizedError when the credentials are refused; any other failure is worth another try."""
-        try:
+        with before_writing("no token"):
             response = self.send("POST", "/services/oauth2/token", data=self._grant(), auth=NoAuth())
             if response.status_code in (400, 401):
                 code, words = _reason(error_json(response))
@@ -225,8 +226,6 @@ class Salesforce(HttpDestination):
             if response.status_code != 200:
                 raise self.error(response)
             body = decode_json(response)
-        except UnknownOutcomeError as error:
-            raise RetryableError(f"no token: {error}", code=error.code, retry_after=error.retry_after) from error
         token = body.get("access_token") if isinstance(body, Mapping) else None
         if not isinstance(token, str):
             raise RetryableError("no token: the answer holds none", code="results")

@@ -9,7 +9,8 @@ import ssl
 import threading
 import time
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -100,6 +101,19 @@ class NoAuth(AuthBase):
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         return request
+
+
+@contextmanager
+def before_writing(lacking: str) -> Iterator[None]:
+    """Around requests that a write needs first, such as one for a token: with their answers nothing is lost that was
+    written, so that what is unknown of them is worth another try. `lacking` says what there is not without them.
+    """
+    try:
+        yield
+    except UnknownOutcomeError as error:
+        raise RetryableError(
+            f"{lacking}: {error}", code=error.code, request_id=error.request_id, retry_after=error.retry_after
+        ) from error
 
 
 class HttpDestination(Destination):

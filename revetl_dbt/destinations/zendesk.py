@@ -65,6 +65,7 @@ from revetl_dbt.destinations.transport import (
     BearerAuth,
     HttpDestination,
     NoAuth,
+    before_writing,
     decode_json,
     error_json,
     retry_after,
@@ -872,7 +873,7 @@ class Zendesk(HttpDestination):
             "client_secret": config.client_secret.get_secret_value() if config.client_secret else "",
             "scope": config.scope,
         }
-        try:
+        with before_writing("no access token"):
             response = self.send("POST", "/oauth/tokens", json=asked, auth=NoAuth())
             if response.status_code in (400, 401):
                 message, code = _reason(response)
@@ -880,8 +881,6 @@ class Zendesk(HttpDestination):
             if not _accepted(response):
                 raise self.error(response)
             body = decode_json(response)
-        except UnknownOutcomeError as error:
-            raise RetryableError(f"no access token: {error}", code=error.code) from None
         token = body.get("access_token") if isinstance(body, Mapping) else None
         if not token:
             raise RetryableError("Zendesk's answer holds no access token", code="token")

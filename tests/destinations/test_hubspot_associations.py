@@ -19,6 +19,7 @@ from revetl_dbt.destinations.base import (
     FieldInfo,
     Operation,
     Outcome,
+    RetryableError,
     Status,
     UnknownOutcomeError,
 )
@@ -265,6 +266,13 @@ class TestRefusals:
         statuses = [outcome.status for outcome in crm.send("upsert", *made).values()]
         assert statuses.count(Status.CREATED) == (2 if how == "missing" else 3)
         assert statuses.count(Status.UNKNOWN) == (1 if how == "missing" else 0)
+
+    def test_nothing_is_in_doubt_before_the_labels_are_known(self, crm: Crm) -> None:
+        acme = crm.company("Acme")
+        crm.sandbox.set_faults([{"kind": "garbage", "path": "*/labels"}])
+        with pytest.raises(RetryableError, match="no definition of the associations"):
+            crm.send("create", contact(1, **{BILLING: acme}))
+        assert not [asked for asked in crm.requests() if asked.endswith("contacts/batch/create")]
 
     def test_a_success_without_results_is_unknown(self, crm: Crm) -> None:
         acme = crm.company("Acme")

@@ -23,6 +23,7 @@ from revetl_dbt.destinations.base import (
     Operation,
     Outcome,
     RateLimitedError,
+    RetryableError,
     Status,
     UnauthorizedError,
     UnknownOutcomeError,
@@ -423,6 +424,17 @@ class TestOAuth:
         stub.answer(Answer(429, b""))
         with pytest.raises(RateLimitedError):
             hubspot.check()
+
+    @pytest.mark.parametrize(
+        "answer", [Answer(500), Answer(502, b"<html>"), Answer(200, b"<html>"), Answer(200, {}), Answer(200, b"")]
+    )
+    def test_without_a_token_nothing_was_written(self, stub: Stub, settings: dict[str, Any], answer: Answer) -> None:
+        hubspot = HubSpot(HubSpotConfig(**{**settings, "base_url": stub.url}), OpenGate())
+        stub.answer(answer)
+        change = Change(1, (1,), {"email": "a@x.test"}, {"plan": "pro"})
+        with pytest.raises(RetryableError, match="no token"):
+            hubspot.write(Batch(LOGIN, Operation.APPEND, [change], uuid.UUID(int=7)))
+        assert [asked.path.rpartition("/")[2] for asked in stub.asked] == ["token"]
 
     def test_a_key_is_not_renewed(self, hubspot: HubSpot) -> None:
         assert not hubspot.renew()

@@ -472,6 +472,11 @@ class TestActivities:
             write(marketo, "append", self.event(), to=self.KIND)
         assert sum("describe" in path for path in paths(sandbox)) == 1
 
+    def test_nothing_is_in_doubt_before_the_type_is_known(self, marketo: Marketo, sandbox: Sandbox) -> None:
+        sandbox.set_faults([{"kind": "garbage", "path": "*/describe.json"}])
+        with pytest.raises(RetryableError, match="no definition of the activity"):
+            write(marketo, "append", self.event(), to=self.KIND)
+
     def test_there_is_no_such_type(self, marketo: Marketo) -> None:
         with pytest.raises(FatalError, match="Marketo has no `activities/none`"):
             write(marketo, "append", self.event(), to="activities/none")
