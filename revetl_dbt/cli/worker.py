@@ -98,6 +98,8 @@ class Worker:
             return 0
         sent = send_syncs(work, self._how, self._store, found.syncs, self.stop)
         settle(self._queue, found, work.skip, sent.results, sent.run_id, stopped=sent.stopped)
+        if elsewhere := {result.sync.source.name for result in sent.results if result.elsewhere}:
+            self.tell(f"Left in the queue, as another run sends syncs of them: {', '.join(sorted(elsewhere))}")
         return sent.exit_code
 
     def _due(self, entries: list[Queued]) -> tuple[Work, Due]:

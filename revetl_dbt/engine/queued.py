@@ -67,7 +67,8 @@ def settle(
     *,
     stopped: bool,
 ) -> None:
-    """Write down how each entry ended; what a stopped run has not come to is left for the next.
+    """Write down how each entry ended. What a stopped run has not come to is left for the next, and so is a node of
+    which another run sends a sync: that may have begun before the node was built.
 
     `skipped`: why syncs did not run, by name.
     """
@@ -78,6 +79,8 @@ def settle(
     for node, own in by_node.items():
         ran = [result for result in own if result.sync.name not in skipped]
         if stopped and any(result.status not in _ENDED or result.not_attempted for result in ran):
+            continue
+        if any(result.elsewhere for result in ran):
             continue
         failed = any(result.status not in _WELL for result in ran)
         reason = None if ran else skipped[own[0].sync.name]

@@ -46,7 +46,7 @@ class SyncResult:
     `status`: success, partial, error, skipped, noop. `planned` = every row with an outcome, held or not attempted.
     `violations` are the guards that hold something back, `released` those that were set aside. `bytes_processed` by the
     warehouse's queries: None where the engine does not tell.
-    `unseen` says why the model was not looked at.
+    `unseen` says why the model was not looked at. `elsewhere`: another run holds the sync, or has taken it over.
     """
 
     sync: Sync
@@ -65,6 +65,7 @@ class SyncResult:
     requests: int = 0
     bytes_processed: int | None = None
     unseen: str | None = None
+    elsewhere: bool = False
     seconds: float = 0.0
 
     @property

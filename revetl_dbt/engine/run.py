@@ -16,7 +16,7 @@ from revetl_dbt.engine import guards
 from revetl_dbt.engine.link import Link
 from revetl_dbt.engine.result import Reporter, RunOptions, SyncResult
 from revetl_dbt.engine.sync_run import SyncRun
-from revetl_dbt.errors import RevetlError, WarehouseError
+from revetl_dbt.errors import LeaseHeldError, RevetlError, WarehouseError
 from revetl_dbt.spec.models import Sync
 from revetl_dbt.warehouse.store import Store
 
@@ -89,6 +89,7 @@ class Run:
             result.status, result.message = "error", f"{sync.spec.destination}: {error}"
         except RevetlError as error:
             result.status, result.message = "error", str(error)
+            result.elsewhere = isinstance(error, LeaseHeldError)
         result.seconds = time.monotonic() - started
         result.requests = used.requests
         result.bytes_processed = used.bytes if self._store.source.session.tells_bytes else None

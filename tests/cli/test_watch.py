@@ -70,6 +70,26 @@ class TestOnce:
             assert tiny.revetl(*QUEUED, "--retry-attempts", "1").exit_code == 1
         assert states(tiny) == {"people": ("failed", True, None)}
 
+    def test_what_another_run_sends_stays_in_the_queue(self, tiny: Tiny) -> None:
+        """That run may have read the model before it was built anew."""
+        queue(tiny, ("model.tiny.people", "success"))
+        with tiny.sandbox() as sandbox:
+            later = tuple(range(5, 21))
+            sandbox.set_faults([{"vendor": "http", "path": "*", "kind": "delay", "seconds": 120, "nth": later}])
+            other = tiny.start("run", "--sync", "people_to_api")
+            try:
+                wait_until(lambda: bool(sandbox.tally()), other)
+                held = tiny.revetl(*QUEUED)
+                assert held.exit_code == 1
+                assert "Left in the queue, as another run sends syncs of them: people" in held.stderr
+                sandbox.set_faults([])
+                _, told = other.communicate(timeout=60)
+            finally:
+                other.kill()
+            assert other.returncode == 0, told
+            assert tiny.revetl(*QUEUED).exit_code == 0
+        assert states(tiny) == {"people": ("done", True, None)}
+
     def test_watching_goes_with_the_queue(self, tiny: Tiny) -> None:
         assert tiny.revetl("run", "--watch").exit_code == 2
         assert tiny.revetl(*QUEUED, "--watch", "--dry-run").exit_code == 2
