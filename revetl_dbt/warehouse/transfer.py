@@ -185,7 +185,7 @@ def import_lines(store: Store, file: Imported, lines: Iterable[bytes], meanwhile
     creates = []
     for part in _PARTS:
         definitions = [f"{column['name']} {column['engine_type']}" for column in columns[part]]
-        key = [column["name"] for column in columns[part] if column["name"].startswith("k_")]
+        key = [column["name"] for column in columns[part] if column["name"].lower().startswith("k_")]
         creates += store.session.macro("revetl_create_kept", relation=drafts[part], columns=definitions, key=key)
     store.execute([*drops, *creates])
     try:
@@ -209,7 +209,7 @@ def import_lines(store: Store, file: Imported, lines: Iterable[bytes], meanwhile
 
 def _check_keys(store: Store, file: Imported, part: str, draft: str, columns: Iterable[str]) -> None:
     """Raises InputError when a key stands twice, so that what is of one row would be done to another's record."""
-    key = ", ".join(name for name in columns if name.startswith("k_"))
+    key = ", ".join(name for name in columns if name.lower().startswith("k_"))
     repeated = f"select {key} from {draft} group by {key} having count(*) > 1"
     ((keys,),) = store.query(f"select count(*) from ({repeated}) as repeated")
     if keys:
