@@ -607,7 +607,7 @@ class Intercom(HttpDestination):
         return Outcome(change.seq, Status.UPDATED if _id(body) == change.id else Status.ACCEPTED, _id(body))
 
     def _removed(self, change: Change, method: str, path: str, params: Mapping[str, str] | None = None) -> Outcome:
-        self._ask(method, path, params=params, absent=Status.MISSING)
+        _id(self._ask(method, path, params=params, absent=Status.MISSING))
         return Outcome(change.seq, Status.DELETED, change.id)
 
     # -- jobs of the Preview version -------------------------------------------------------------

@@ -324,6 +324,17 @@ class TestUsers:
         with pytest.raises(ValueError, match="a batch of 2 exceeds the limit of 1"):
             intercom.write(batch("users", "upsert", ADA, ADA))
 
+    @pytest.mark.parametrize("operation", ["archive", "erase"])
+    def test_a_removal_that_names_no_record_is_not_believed(
+        self, sandbox: Sandbox, intercom: Intercom, operation: str
+    ) -> None:
+        made = write(intercom, "users", "upsert", ADA)
+        sandbox.set_faults([{"kind": "empty"}])
+        with pytest.raises(UnknownOutcomeError, match="names no record"):
+            write(intercom, "users", operation, ADA._replace(fields={}, id=made.id))
+        sandbox.set_faults([])
+        assert held(sandbox, "contacts", made.id)["id"] == made.id
+
     @pytest.mark.parametrize("dots", [".", "..", ""])
     def test_dots_are_no_id(self, sandbox: Sandbox, intercom: Intercom, dots: str) -> None:
         outcome = write(intercom, "users", "erase", Change(1, (1,), {"id": dots}, {}))
