@@ -155,6 +155,7 @@ def move(options: Options, to: str, yes: bool) -> int:
     from revetl_dbt.engine import state as engine
     from revetl_dbt.engine.journal import Journal
     from revetl_dbt.warehouse.entries import entries
+    from revetl_dbt.warehouse.local import begin_move, end_move
 
     project, declared, log = _declared(options)
     with both_stores(project, project.profile(), log) as (warehouse, local, file):
@@ -167,19 +168,30 @@ def move(options: Options, to: str, yes: bool) -> int:
             log.notice(f"{_named(entry)} is not declared any more, and stays")
         place = f"`{file}`" if to == "local" else f"schema `{warehouse.schema}` of the warehouse"
         _confirm(f"Move the ledgers of {listed(map(_named, found)) if found else 'no syncs'} to {place}?", yes)
-        target.prepare()
 
-        def one(entry: Entry) -> None:
+        def journal(entry: Entry) -> Journal:
+            return Journal(own_folder(project.target_path) / "journal" / f"{entry.suffix}.jsonl")
+
+        def check(entry: Entry) -> None:
             if entry.sync not in declared:
                 raise RevetlError(f"{_named(entry)} has another name now: a run has to take it over first")
-            journal = own_folder(project.target_path) / "journal" / f"{entry.suffix}.jsonl"
-            engine.move(source, target, entry, declared[entry.sync], Journal(journal))
+            engine.check_recovered(source, entry, journal(entry))
+
+        def one(entry: Entry) -> None:
+            engine.move(source, target, entry, declared[entry.sync], journal(entry))
             log.notice(f"Moved {_named(entry)}")
 
+        # What a run has to do first it can do only as long as everything is in one place.
+        code = _each(found, options, check)
+        if code:
+            return code
+        begin_move(file, to)
+        target.prepare()
         code = _each(found, options, one)
     if code == 0 and to == "warehouse":
         file.rename(file.with_name(f"{file.name}.moved"))
     if code == 0:
+        end_move(file)
         log.notice(f"Set the dbt variable now: `revetl_state: {to}`")
     return code
 

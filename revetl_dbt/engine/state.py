@@ -49,18 +49,23 @@ def put(store: Store, file: Imported, lines: Iterable[bytes]) -> None:
         import_lines(store, file, lines, lease.keep)
 
 
-def move(source: Store, target: Store, entry: Entry, sync: Sync, journal: Journal) -> None:
-    """Move the ledger of a sync from one store to the other, which has none of it any more when this returns.
-
-    Raises LeaseHeldError while somebody sends it, InputError while an interrupted run has to be recovered.
-    """
-    state = source.sync_states()[entry.sync, entry.account]
-    if state.claimed or journal.read() is not None:
+def check_recovered(source: Store, entry: Entry, journal: Journal) -> None:
+    """Raises InputError while an interrupted run of a sync has to be recovered."""
+    if source.sync_states()[entry.sync, entry.account].claimed or journal.read() is not None:
         raise InputError.single(
             "run-interrupted",
             f"The last run of sync `{entry.sync}` was interrupted, and what became of its rows is not recorded yet",
             hint=f"`revetl run --sync {entry.sync}` does that, with `revetl_state` as it was",
         )
+
+
+def move(source: Store, target: Store, entry: Entry, sync: Sync, journal: Journal) -> None:
+    """Move the ledger of a sync from one store to the other; the first has none of it any more when this returns.
+
+    Raises LeaseHeldError while somebody sends it, InputError while an interrupted run has to be recovered.
+    """
+    check_recovered(source, entry, journal)
+    state = source.sync_states()[entry.sync, entry.account]
     with _changing(source, entry, "state move", "the ledger was moved to another place"):
         if state.plan_id is not None:
             with _changing(target, entry, "state move", "the ledger was moved here") as lease:

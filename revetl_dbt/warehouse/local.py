@@ -45,7 +45,8 @@ def state_file(session: DbtSession, project_dir: Path) -> Path:
 def open_state(warehouse: Store, project_dir: Path) -> Iterator[Store]:
     """The store of the state, in the warehouse or beside the project, as the dbt variable `revetl_state` says.
 
-    Raises InputError when the state that there is is in the other place: nothing is sent twice for want of a word.
+    Raises InputError when the state that there is is in the other place, or some of it in each: nothing is sent twice
+    for want of a word.
     """
     session = warehouse.session
     path = state_file(session, project_dir)
@@ -58,6 +59,9 @@ def open_state(warehouse: Store, project_dir: Path) -> Iterator[Store]:
     if not path.exists() and _is_in(warehouse):
         where = f"in schema `{warehouse.schema}` of the warehouse"
         raise _elsewhere("local", where, hint.format("local", "warehouse"))
+    moving = _moving(path)
+    if moving.exists():
+        raise _in_two_places(moving.read_text(encoding="utf-8"))
     with beside(warehouse, path) as store:
         yield store
 
@@ -70,6 +74,32 @@ def beside(warehouse: Store, path: Path) -> Iterator[Store]:
         yield Store(session, notice=warehouse.notice, source=warehouse)
     finally:
         session.close()
+
+
+def begin_move(path: Path, to: str) -> None:
+    """Note that ledgers leave a file for the warehouse, or come from there, so that nobody works with half of them."""
+    _folder(path)
+    _moving(path).write_text(to, encoding="utf-8")
+
+
+def end_move(path: Path) -> None:
+    """Note that all ledgers have arrived."""
+    _moving(path).unlink()
+
+
+def _moving(path: Path) -> Path:
+    return path.with_name(f"{path.name}.moving")
+
+
+def _in_two_places(to: str) -> InputError:
+    back = "warehouse" if to == "local" else "local"
+    where = "the local file" if to == "local" else "the warehouse"
+    return InputError.single(
+        "state-elsewhere",
+        f"Some of the state is in the warehouse and some in the local file: its move to {where} did not come to an end",
+        field="revetl_state",
+        hint=f"`revetl state move --to {to}` goes on with it; `--to {back}` takes it back",
+    )
 
 
 def _is_in(warehouse: Store) -> bool:

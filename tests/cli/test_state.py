@@ -7,8 +7,10 @@ import stat
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 
+from .test_run import wait_until
 from .tiny import Tiny
 
 pytestmark = pytest.mark.usefixtures("booted_once")
@@ -91,6 +93,51 @@ def test_a_file_that_may_only_be_read_is_synced_with_state_beside_the_project(ti
         tiny.revetl(*RUN, "--vars", "{revetl_state: local, once: more}")
         assert tiny.results()[SYNC]["status"] == "no-op"
     assert tiny.sql("select count(*) from main_revetl.revetl_syncs") == [(0,)]
+
+
+LOCAL = ("--vars", "{revetl_state: local}")
+
+
+def test_nothing_is_moved_before_what_was_interrupted_is_recovered(tiny: Tiny) -> None:
+    with tiny.sandbox() as sandbox:
+        tiny.revetl("run", "--sync", "people_to_crm")
+        sandbox.set_faults([{"vendor": "http", "path": "*", "kind": "delay", "seconds": 120}])
+        run = tiny.start(*RUN)
+        wait_until(lambda: sandbox.fault_state()[0]["hits"] > 0, run)
+        run.kill()
+        run.communicate(timeout=60)
+        sandbox.set_faults([])
+        early = tiny.revetl("state", "move", "--to", "local", "--yes")
+        assert (early.exit_code, "run-interrupted" in early.stderr, "Moved" in early.stderr) == (2, True, False)
+        assert tiny.revetl(*RUN).exit_code == 0  # as the hint says
+        assert tiny.revetl("state", "move", "--to", "local", "--yes").exit_code == 0
+        tiny.revetl(*RUN, *LOCAL)
+        assert tiny.results()[SYNC]["status"] == "no-op"
+
+
+@pytest.mark.parametrize(("way", "end"), [("local", "local"), ("local", "warehouse"), ("warehouse", "warehouse")])
+def test_a_move_that_stopped_in_between_is_finished_before_anything_is_sent(tiny: Tiny, way: str, end: str) -> None:
+    run = ("run", "--sync", SYNC, "people_to_crm")
+    begun = LOCAL if way == "warehouse" else ()
+    source = tiny.folder / (".revetl/dev.duckdb" if begun else "tiny.duckdb")
+    held = (
+        "insert into main_revetl.revetl_leases select sync, account, 'r', 'elsewhere', now(), now() + interval 1 day"
+        f" from main_revetl.revetl_syncs where sync = '{SYNC}'"
+    )
+    with tiny.sandbox():
+        tiny.revetl(*run, *begun)
+        with duckdb.connect(str(source)) as connection:
+            connection.execute(held)
+        half = tiny.revetl("state", "move", "--to", way, "--yes")
+        assert (half.exit_code, "Moved `people_to_crm`" in half.stderr) == (1, True)
+        for where in ((), LOCAL):
+            stopped = tiny.revetl(*run, *where)
+            assert (stopped.exit_code, "error[state-elsewhere]" in stopped.stderr) == (2, True)
+        with duckdb.connect(str(source)) as connection:
+            connection.execute("delete from main_revetl.revetl_leases")
+        assert tiny.revetl("state", "move", "--to", end, "--yes").exit_code == 0
+        tiny.revetl(*run, "--vars", f"{{revetl_state: {end}, once: more}}")
+        assert {item["status"] for item in tiny.results().values()} == {"no-op"}
 
 
 @pytest.mark.usefixtures("booted_once")
