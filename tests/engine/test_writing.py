@@ -23,7 +23,7 @@ Make = Callable[..., Flow]
 def write(warehouse: Warehouse, *rows: tuple[int, str | None, str | None, int | None]) -> None:
     lines: list[dict[str, str]] = []
     for row in rows:
-        values = ["null" if value is None else f"'{value}'" for value in row]
+        values = ["null" if value is None else repr(value) for value in row]
         lines.append(dict(zip(COLUMNS, values, strict=True)))
     warehouse.table("people", COLUMNS, lines)
 
