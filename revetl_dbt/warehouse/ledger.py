@@ -141,10 +141,12 @@ class Ledger:
         Raises InputError when ledger or refused rows hold a key twice, so that one change would be sent twice.
         """
         ((rows,),) = self.store.query(self._sql("revetl_count"))
-        plan = self._macro("revetl_plan", rows=int(rows), begun=self.begun)
-        # DuckDB 2.0.0 loses the many rows that a transaction puts into a table after it has put none into it.
-        apart = self.store.session.adapter_type == "duckdb"
-        self.store.execute([self._sql("revetl_drop_plan"), *plan], apart=apart)
+        plan = [self._sql("revetl_drop_plan"), *self._macro("revetl_plan", rows=int(rows), begun=self.begun)]
+        if self.store.session.adapter_type == "duckdb":
+            # DuckDB 2.0.0 loses the many rows that a transaction puts into a table after it has put none into it.
+            self.store.execute_apart(plan)
+        else:
+            self.store.execute(plan)
         if self.begun:
             self._check_repeated()
         return self.summary()

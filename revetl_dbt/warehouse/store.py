@@ -143,9 +143,12 @@ class Store:
 
     def _open_session(self) -> None:
         if not self.session.opened:
-            self.session.open(self.session.macro("revetl_session_settings", memory_limit=self._memory_limit()))
+            self._set_up_session()
             self._opening += 1
             self._among = 0
+
+    def _set_up_session(self) -> None:
+        self.session.open(self.session.macro("revetl_session_settings", memory_limit=self._memory_limit()))
 
     def _memory_limit(self) -> str:
         return self._memory_declared() or f"{self._memory_mb}MB"
@@ -167,11 +170,12 @@ class Store:
                     opening, replaced, limit = self._opening, self._among, self._memory_mb
                     return work()
             except WarehouseError as error:
-                if "Out of Memory Error" not in str(error):
-                    raise
-                if not replaced and (self._memory_declared() or 2 * limit > _memory_of_machine() * 0.8):
+                if not _out_of_memory(error) or not (replaced or self._may_double(limit)):
                     raise
             self._reopen(opening, limit if replaced else 2 * limit)
+
+    def _may_double(self, memory_mb: int) -> bool:
+        return not self._memory_declared() and 2 * memory_mb <= _memory_of_machine() * 0.8
 
     def _reopen(self, opening: int, memory_mb: int) -> None:
         """Close DuckDB's file once no thread uses it, so that it is opened anew, unless another thread has done so
@@ -404,25 +408,51 @@ class Store:
                 return
             yield page
 
-    def execute(self, statements: list[str], *, among: int = 0, apart: bool = False) -> None:
-        """Statements in one transaction where there are transactions, or, `apart`, in one each; `among` how many rows
-        of a table they put others in the place of some."""
-        self._with_room(lambda: self._run(statements, apart=apart))
+    def execute(self, statements: list[str], *, among: int = 0) -> None:
+        """Statements in one transaction where there are transactions; `among` how many rows of a table they put others
+        in the place of some."""
+        self._with_room(lambda: self._run(statements))
         self._among += among
         if self._among >= REOPENED_AFTER:
             self.release()
 
-    def _run(self, statements: list[str], *, apart: bool = False) -> None:
+    def execute_apart(self, statements: list[str]) -> None:
+        """Statements in a transaction each, none of which replaces rows of a table that is kept.
+
+        One for which DuckDB's memory does not do is run again with twice as much; its temporary tables stay.
+        """
+        with self.connection():
+            for statement in statements:
+                self._run_with_room(statement)
+
+    def _run_with_room(self, statement: str) -> None:
+        while True:
+            limit = self._memory_mb
+            try:
+                self._run([statement])
+                return
+            except WarehouseError as error:
+                if not _out_of_memory(error) or not self._may_double(limit):
+                    raise
+            with self._lock:
+                self._memory_mb = max(self._memory_mb, 2 * limit)
+                self._set_up_session()
+
+    def _run(self, statements: list[str]) -> None:
         """Statements through the thread's connection. Where there are no transactions, engines refuse, or undo, one of
         two changes of a table at once, whatever their rows: syncs side by side take turns with the tables they share.
         """
-        if self.session.has_transactions and not apart:
+        if self.session.has_transactions:
             self.session.run(statements)
             return
         for statement in statements:
             shared = any(relation in statement for relation in self.tables.values())
             with self._turn if shared else nullcontext():
                 self.session.run([statement])
+
+
+def _out_of_memory(error: WarehouseError) -> bool:
+    return "Out of Memory Error" in str(error)
 
 
 def _memory_of_machine() -> float:
