@@ -160,11 +160,13 @@ def move(options: Options, to: str, yes: bool) -> int:
     project, declared, log = _declared(options)
     with both_stores(project, project.profile(), log) as (warehouse, local, file):
         source, target = (local, warehouse) if to == "warehouse" else (warehouse, local)
-        source.prepare()
+        known: list[Entry] = []
+        if to == "local" or file.exists():  # to ask an absent file would create it, and runs would stop at it
+            source.prepare()
+            known = entries(source)
         former = {sync.spec.renamed_from for sync in declared.values()}
-        found = [entry for entry in entries(source) if entry.sync in declared or entry.sync in former]
-        left = [entry for entry in entries(source) if entry not in found]
-        for entry in left:
+        found = [entry for entry in known if entry.sync in declared or entry.sync in former]
+        for entry in [entry for entry in known if entry not in found]:
             log.notice(f"{_named(entry)} is not declared any more, and stays")
         place = f"`{file}`" if to == "local" else f"schema `{warehouse.schema}` of the warehouse"
         _confirm(f"Move the ledgers of {listed(map(_named, found)) if found else 'no syncs'} to {place}?", yes)
@@ -188,7 +190,7 @@ def move(options: Options, to: str, yes: bool) -> int:
         begin_move(file, to)
         target.prepare()
         code = _each(found, options, one)
-    if code == 0 and to == "warehouse":
+    if code == 0 and to == "warehouse" and file.exists():
         file.rename(file.with_name(f"{file.name}.moved"))
     if code == 0:
         end_move(file)

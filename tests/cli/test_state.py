@@ -144,7 +144,8 @@ def test_a_move_that_stopped_in_between_is_finished_before_anything_is_sent(tiny
 def test_a_dry_run_changes_nothing(tiny: Tiny) -> None:
     tiny.revetl("run", "--sync", "people_to_api")
     rows = tiny.sql("select count(*) from main_revetl.revetl_runs")
-    for words in (("reset", "people_to_api"), ("baseline", "people_to_crm"), ("move", "--to", "local")):
+    moves = [("move", "--to", place) for place in ("local", "warehouse")]
+    for words in (("reset", "people_to_api"), ("baseline", "people_to_crm"), *moves):
         told = tiny.revetl("state", *words, "--dry-run", "--yes")
         assert told.exit_code == 0, told.stderr
         assert "Nothing is changed: this was a dry run" in told.stderr
