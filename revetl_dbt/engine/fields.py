@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from functools import partial
 
-from revetl_dbt.destinations.base import ColumnType, FieldInfo, ObjectType
+from revetl_dbt.destinations.base import ColumnType, FieldInfo, ObjectType, UnknownOutcomeError
 from revetl_dbt.engine.link import Link
 from revetl_dbt.errors import InputError
 from revetl_dbt.nearest import did_you_mean, listed
@@ -45,9 +45,31 @@ def fields_to_create(sync: Sync, fields: Mapping[str, FieldInfo], layout: Layout
 
 def create_fields(kind: ObjectType, link: Link, missing: Mapping[str, ColumnType]) -> dict[str, FieldInfo]:
     """Create custom fields; they count as described from then on. Raises DestinationError."""
-    created = {name: link.destination.create_field(kind.name, name, column) for name, column in missing.items()}
+    created = {name: _created(kind, link, name, column) for name, column in missing.items()}
     link.described(kind).update(created)
     return created
+
+
+def _created(kind: ObjectType, link: Link, name: str, column: ColumnType) -> FieldInfo:
+    """A custom field, made with the patience of a run: where an answer was lost, it is looked for first."""
+    in_doubt = False
+
+    def create() -> FieldInfo:
+        nonlocal in_doubt
+        found = _described(kind, link, name) if in_doubt else None
+        try:
+            return found or link.destination.create_field(kind.name, name, column)
+        except UnknownOutcomeError:
+            in_doubt = True
+            raise
+
+    return link.ask(create)
+
+
+def _described(kind: ObjectType, link: Link, name: str) -> FieldInfo | None:
+    """A field as the destination describes it now."""
+    listed_there = {info.name: info for info in link.destination.describe(kind.name)}
+    return listed_there.get(name) or link.destination.describe_field(kind.name, name)
 
 
 def _named(sync: Sync) -> tuple[str, ...]:

@@ -158,6 +158,25 @@ def test_a_property_is_created_for_its_column(crm: Crm) -> None:
     assert (made.type, made.group) == ("number", "revetl")
 
 
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"kind": "expired"},
+        {"kind": "status", "status": 503},
+        {"kind": "status", "status": 429, "policy": "TEN_SECONDLY_ROLLING", "retry_after": 0.1},
+        {"kind": "reset", "accepted": True},
+        {"kind": "reset"},
+    ],
+)
+def test_one_bad_answer_keeps_no_property_from_being_created(crm: Crm, fault: dict[str, Any]) -> None:
+    crm.people({"email": "ada@x.test", "seats": "3"})
+    crm.sandbox.set_faults([{**fault, "method": "POST", "path": "*/properties/*/contacts", "times": 1}])
+    spec = {**PEOPLE, "create_fields": True, "fields": {"paid_seats": {"column": "seats"}}}
+    (result,) = crm.run(("people", spec))
+    assert (result.status, result.totals.created) == ("success", 1), result.message
+    assert crm.sandbox.fault_state()[0]["hits"] == 1
+
+
 def test_a_property_of_an_event_is_planned_then_created(crm: Crm, warehouse: Warehouse) -> None:
     warehouse.table("logins", {"id": "integer", "email": "varchar", "seats": "integer"}, [LOGIN])
     fields = {"email": {"column": "email"}, "seats": {"column": "seats"}, "plan": {"value": "pro"}}
