@@ -471,7 +471,7 @@ differences as (
 ),
 
 changes as (
-  {# a row that was rejected as it is now, often enough, or that may have arrived, is held until it changes #}
+  {# a row that was rejected as it is now, often enough, or that may have arrived, is held until it changes; one that goes once only, whatever changes #}
   select
     case when {{ revetl_dbt.revetl_is_held('r', s.max_attempts) }} then 'held' else d._op end as _op,
     case when {{ revetl_dbt.revetl_is_held('r', s.max_attempts) }} then d._op else d._reason end as _reason,
@@ -496,9 +496,7 @@ changes as (
   left join {{ s.rejected }} as r
     on {{ revetl_dbt.revetl_on_key(s, 'd', 'r') }}
     and r._op = d._op
-    {%- for field in s.fields %}
-    and not ({{ revetl_dbt.revetl_differs('d.' ~ field.name, 'r.' ~ field.name) }})
-    {%- endfor %}
+    and ({{ "r._status = 'unknown' or " if s.mode in ('create', 'append') }}{% for field in s.fields %}{{ '\n      and ' if not loop.first }}not ({{ revetl_dbt.revetl_differs('d.' ~ field.name, 'r.' ~ field.name) }}){% endfor %})
 )
 {% endmacro %}
 

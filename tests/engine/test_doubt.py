@@ -201,3 +201,21 @@ def test_doubt_does_not_turn_an_event_into_an_update(flow: Make, warehouse: Ware
     assert f.run().totals.created == 2
     assert len(f.destination.changes(operation)) == len(f.destination.changes()) == 2
     assert f.run().status == "noop"
+
+
+@pytest.mark.parametrize("mode", ["append", "create"])
+def test_what_goes_once_and_may_have_arrived_does_not_go_again_because_it_changed(
+    flow: Make, warehouse: Warehouse, mode: str
+) -> None:
+    match = SPEC["match"] if mode == "create" else {}
+    f = flow(Fake(people(reads=False), faults=Deaf()), key=("id",), match=match, fields=SPEC["fields"], mode=mode)
+    write(warehouse, (1, "a@x", "Ann"))
+    f.run()
+    sent = len(f.destination.changes())
+    f.destination.faults = Faults()
+    f.run()
+    write(warehouse, (1, "a@x", "Annabel"), (2, "b@x", "Bea"))
+    result = f.run()
+    assert (result.totals.created, result.held) == (1, 1)
+    assert len(f.destination.changes()) == sent + 1
+    assert f.run(release_held="unknown too").requests == 1

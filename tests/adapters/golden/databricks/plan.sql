@@ -88,12 +88,12 @@ changes as (
   left join `analytics`.`revetl`.`rejected__people` as r
     on d.k_person_id = r.k_person_id
     and r._op = d._op
-    and not (d.f_email is distinct from r.f_email)
-    and not (d.f_order is distinct from r.f_order)
-    and not (d.f_size is distinct from r.f_size)
-    and not (d.f_seen is distinct from r.f_seen)
-    and not (d.f_changed is distinct from r.f_changed)
-    and not (d.f_tags is distinct from r.f_tags)
+    and (not (d.f_email is distinct from r.f_email)
+      and not (d.f_order is distinct from r.f_order)
+      and not (d.f_size is distinct from r.f_size)
+      and not (d.f_seen is distinct from r.f_seen)
+      and not (d.f_changed is distinct from r.f_changed)
+      and not (d.f_tags is distinct from r.f_tags))
 )
 select row_number() over (order by 1) as _seq, changes.*
 from changes;

@@ -88,12 +88,12 @@ changes as (
   left join "analytics"."revetl"."rejected__people" as r
     on d.k_person_id = r.k_person_id
     and r._op = d._op
-    and not ((d.f_email <> r.f_email or (d.f_email is null) <> (r.f_email is null)))
-    and not ((d.f_order <> r.f_order or (d.f_order is null) <> (r.f_order is null)))
-    and not ((d.f_size <> r.f_size or (d.f_size is null) <> (r.f_size is null)))
-    and not ((d.f_seen <> r.f_seen or (d.f_seen is null) <> (r.f_seen is null)))
-    and not ((d.f_changed <> r.f_changed or (d.f_changed is null) <> (r.f_changed is null)))
-    and not ((d.f_tags <> r.f_tags or (d.f_tags is null) <> (r.f_tags is null)))
+    and (not ((d.f_email <> r.f_email or (d.f_email is null) <> (r.f_email is null)))
+      and not ((d.f_order <> r.f_order or (d.f_order is null) <> (r.f_order is null)))
+      and not ((d.f_size <> r.f_size or (d.f_size is null) <> (r.f_size is null)))
+      and not ((d.f_seen <> r.f_seen or (d.f_seen is null) <> (r.f_seen is null)))
+      and not ((d.f_changed <> r.f_changed or (d.f_changed is null) <> (r.f_changed is null)))
+      and not ((d.f_tags <> r.f_tags or (d.f_tags is null) <> (r.f_tags is null))))
 )
 select row_number() over () as _seq, changes.*
 from changes;
