@@ -152,8 +152,12 @@ def draft(
                 write=mapping.write,
             )
         )
-    numbered = tuple(replace(field, word=i // BITS, bit=1 << (i % BITS)) for i, field in enumerate(fields))
-    return Layout(sync, tables, keys, numbered, match_ignores_case, _removal(spec), full_refresh)
+    return Layout(sync, tables, keys, _numbered(fields), match_ignores_case, _removal(spec), full_refresh)
+
+
+def _numbered(fields: Iterable[Column]) -> tuple[Column, ...]:
+    """Each field with its place among the flags that say which have changed."""
+    return tuple(replace(field, word=i // BITS, bit=1 << (i % BITS)) for i, field in enumerate(fields))
 
 
 def typed(layout: Layout, shape: dict[str, str], adapter_type: str, text_type: str, macro: Macro) -> Layout:
@@ -198,15 +202,26 @@ def restored(layout: Layout, columns_json: str) -> Layout:
 
 
 def recorded(sync: Sync, tables: Tables, columns_json: str) -> Layout:
-    """The layout that was in force when `columns_json` was written down: enough of it to fold a plan of then."""
+    """The layout that was in force when `columns_json` was written down: enough of it to send and fold a plan of
+    then."""
     stored = json.loads(columns_json)
     matches = sync.spec.match
+    skipped = {label for label, mapping in sync.spec.fields.items() if mapping.if_null == "skip"}
     columns = [
-        Column(name, expression, label, engine_type, ColumnType(kind), label in matches, write=Write(write))
+        Column(
+            name,
+            expression,
+            label,
+            engine_type,
+            ColumnType(kind),
+            label in matches,
+            skip_null=label in skipped,
+            write=Write(write),
+        )
         for name, label, expression, engine_type, kind, write in stored["columns"]
     ]
     keys = tuple(column for column in columns if column.name.startswith("k_"))
-    fields = tuple(column for column in columns if column.name.startswith("f_"))
+    fields = _numbered(column for column in columns if column.name.startswith("f_"))
     return Layout(sync, tables, keys, fields, carried=tuple(stored["carried"]))
 
 

@@ -131,6 +131,7 @@ class Fake(Destination):
         self.reads = 0
         self.untold: set[tuple[Any, ...]] = set()  # keys with a write that was accepted without our being told
         self.jobs: dict[str, list[Outcome]] = {}
+        self._submitted: dict[str, dict[tuple[Any, ...], tuple[Mapping[str, Any], dict[str, Any]]]] = {}
         self.submitted = self.polls = 0
         self.progress: Callable[[str], Pending | None] = lambda job: None  # raise or tell that a job goes on
         self.hold: Callable[[Batch], None] = lambda batch: None  # called while a batch is in flight
@@ -185,6 +186,7 @@ class Fake(Destination):
             self.submitted += 1
             with self._lock:
                 self.jobs[job] = self._write(batch)
+                self._submitted[job] = {change.key: (change.match, dict(change.fields)) for change in batch.changes}
         started(job)
 
     def poll(self, batch: Batch, job: str) -> Iterable[Outcome] | Pending:
@@ -194,6 +196,8 @@ class Fake(Destination):
             if job not in self.jobs:
                 return [Outcome(change.seq, Status.RETRY, message="there is no such job") for change in batch.changes]
             assert {change.seq for change in batch.changes} == {outcome.seq for outcome in self.jobs[job]}
+            asked = {change.key: (change.match, dict(change.fields)) for change in batch.changes}
+            assert asked == self._submitted[job], "not the changes that the job was given"
             return self.progress(job) or self.jobs[job]
 
     def _events(self, field: str, values: Sequence[Any]) -> list[tuple[int, Change]]:

@@ -107,6 +107,27 @@ def test_a_job_that_outlives_its_run_is_taken_up(flow: Make, warehouse: Warehous
     assert f.run().status == "noop"
 
 
+def test_a_job_of_updates_is_taken_up_with_what_it_was_given(flow: Make, warehouse: Warehouse) -> None:
+    f = flow(fake(), **SPEC | {"fields": {"Name": {"column": "name"}, "Note": {"column": "note", "if_null": "skip"}}})
+    columns = {"id": "integer", "email": "varchar", "name": "varchar", "note": "varchar"}
+    rows = [{"id": str(n), "email": f"'p{n}@x'", "name": f"'n{n}'", "note": "null"} for n in range(6)]
+    warehouse.table("people", columns, rows)
+    assert f.run().totals.created == 6
+    warehouse.table("people", columns, [row | {"name": "'other'"} for row in rows])
+    stop = threading.Event()
+
+    def stopped(job: str) -> Pending:
+        stop.set()
+        return Pending(60.0)
+
+    f.destination.progress = stopped
+    assert f.run(stop=stop).not_attempted == 6
+    f.destination.progress = lambda job: None
+    f.run()
+    assert f.listener.notices[-1] == "Recovered 1 batches of `people` from an interrupted run"
+    assert f.run().status == "noop"
+
+
 def test_a_job_that_never_began_is_planned_again(flow: Make, warehouse: Warehouse) -> None:
     f = flow(fake(), **SPEC)
     f.concurrency = 1
