@@ -22,7 +22,7 @@ from revetl_dbt.warehouse.store import REOPENED_AFTER, Store, SyncState
 from revetl_dbt.warehouse.types import is_binary
 
 RESULT_ROWS_PER_STATEMENT = 5_000
-_PORTION = (1_000, 20_000)  # at least, at most
+_LEAST_PORTION, _MOST_PORTION = 1_000, 20_000  # rows
 # Rendering a macro costs milliseconds: a page's SQL is rendered once, with these in place of its numbers.
 _SEQ_FROM, _SEQ_TO = "__seq_from__", "__seq_to__"
 
@@ -256,7 +256,7 @@ class Ledger:
         """The plan rows that may take the place of others in one transaction, where the engine has little memory."""
         if self.store.session.adapter_type != "duckdb":
             return None
-        return max(_PORTION[0], min(_PORTION[1], int(REOPENED_AFTER / self._spread)))
+        return max(_LEAST_PORTION, min(_MOST_PORTION, int(REOPENED_AFTER / self._spread)))
 
     def _among(self, ranges: Sequence[Range]) -> int:
         """Among how many rows of the ledger those stand that plan rows replace: a plan goes through it in order."""
