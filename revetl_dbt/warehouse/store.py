@@ -412,8 +412,10 @@ class Store:
         """Statements in one transaction where there are transactions; `among` how many rows of a table they put others
         in the place of some."""
         self._with_room(lambda: self._run(statements))
-        self._among += among
-        if self._among >= REOPENED_AFTER:
+        with self._lock:
+            self._among += among
+            due = self._among >= REOPENED_AFTER
+        if due:
             self.release()
 
     def execute_apart(self, statements: list[str]) -> None:
