@@ -188,6 +188,23 @@ class Dying(Faults):
         return outcomes
 
 
+def die(f: Flow, journal: str) -> None:
+    """A run that dies, after which nothing goes wrong; its journal is `here`, or `lost`."""
+    f.concurrency = 1
+    with pytest.raises(Dies):
+        f.run()
+    f.destination.faults = Faults()
+    if journal == "lost":
+        for file in f.journal_dir.iterdir():
+            file.unlink()
+
+
+def rename(f: Flow) -> None:
+    """Give the sync another name."""
+    spec = f.sync.spec.model_copy(update={"renamed_from": f.sync.name})
+    f.sync = replace(f.sync, name="announcements", spec=spec)
+
+
 @pytest.mark.parametrize("accepted", [True, False])
 @pytest.mark.parametrize("journal", ["here", "lost"])
 @pytest.mark.parametrize(("spec", "unique"), [(CREATE, "Email"), (APPEND, "N")], ids=["create", "append"])
@@ -195,14 +212,8 @@ def test_a_run_that_died_is_read_back_by_the_next(
     flow: Make, warehouse: Warehouse, spec: dict[str, Any], unique: str, journal: str, accepted: bool
 ) -> None:
     f = flow(fake(Dying(accepted=accepted), unique), **spec)
-    f.concurrency = 1
     write(warehouse, "Ann", "Bea", "Cid", "Dan", "Eve", "Flo", "Gus")
-    with pytest.raises(Dies):
-        f.run()
-    f.destination.faults = Faults()
-    if journal == "lost":
-        for file in f.journal_dir.iterdir():
-            file.unlink()
+    die(f, journal)
     result = f.run()
     assert (result.status, result.totals.created) == ("noop" if accepted else "success", 0 if accepted else 2)
     assert len(f.destination.records) + len(f.destination.events) == 7
@@ -215,13 +226,8 @@ def test_without_journal_and_without_reading_what_may_have_left_is_held(
 ) -> None:
     """Another machine goes on: nothing is there twice, and it says of each row that it may be."""
     f = flow(fake(Dying(accepted=True), reads=False), **(CREATE if mode == "create" else APPEND))
-    f.concurrency = 1
     write(warehouse, *["Ann"] * 23)
-    with pytest.raises(Dies):
-        f.run()
-    f.destination.faults = Faults()
-    for file in f.journal_dir.iterdir():
-        file.unlink()
+    die(f, "lost")
     result = f.run()
     assert (result.status, result.unchanged, result.held, result.totals.created) == ("partial", 5, 5, 13)
     assert "5 rows were on their way" in (result.message or "")
@@ -233,16 +239,9 @@ def test_without_journal_and_without_reading_what_may_have_left_is_held(
 @pytest.mark.parametrize("journal", ["here", "lost"])
 def test_a_sync_that_gets_another_name_then_sends_nothing_twice(flow: Make, warehouse: Warehouse, journal: str) -> None:
     f = flow(fake(Dying(accepted=True), reads=False), **APPEND)
-    f.concurrency = 1
     write(warehouse, *["Ann"] * 23)
-    with pytest.raises(Dies):
-        f.run()
-    f.destination.faults = Faults()
-    if journal == "lost":
-        for file in f.journal_dir.iterdir():
-            file.unlink()
-    spec = f.sync.spec.model_copy(update={"renamed_from": f.sync.name})
-    f.sync = replace(f.sync, name="announcements", spec=spec)
+    die(f, journal)
+    rename(f)
     result = f.run()
     assert (result.status, result.unchanged, result.held, result.totals.created) == ("partial", 5, 5, 13)
     assert len(f.destination.events) == 23
@@ -271,7 +270,6 @@ def test_what_is_sent_again_under_another_name_has_the_same_idempotency_key(flow
     write(warehouse, "Ann", "Bea")
     with pytest.raises(Dies):
         f.run()
-    spec = f.sync.spec.model_copy(update={"renamed_from": f.sync.name})
-    f.sync = replace(f.sync, name="announcements", spec=spec)
+    rename(f)
     assert f.run().totals.created == 2
     assert [len(keys) for keys in keyed.keys.values()] == [1, 1]
