@@ -174,7 +174,12 @@ from changes
 {% endmacro %}
 
 {# DuckDB has little memory in our process, and groups and joins in memory: what is there twice, and what differs, is looked for part by part. #}
-{% macro duckdb__revetl_plan(s, rows, begun) %}{{ return(revetl_dbt.revetl_plan_by_hashes(s, (rows + 499999) // 500000, begun)) }}{% endmacro %}
+{% macro duckdb__revetl_plan(s, rows, begun) %}
+  {{ return(revetl_dbt.revetl_plan_by_hashes(s, (rows + revetl_dbt.revetl_part_rows() - 1) // revetl_dbt.revetl_part_rows(), begun)) }}
+{% endmacro %}
+
+{# Rows of a model, or of a ledger, that make a part. #}
+{% macro revetl_part_rows() %}{{ return(500000) }}{% endmacro %}
 
 {#
   What is wide meets only what is narrow: the rows that may differ are found by a join of keys and 64-bit hashes (which takes a difference for none with a
@@ -303,7 +308,7 @@ ledger as (
   {{ ledger }}{{ own }}{{ revetl_dbt.revetl_fence() }}
 )
 select {% for name in names %}model.{{ name }}, {% endfor %}
-  {%- if pieces > 1 %}coalesce(ledger.place // 500000, hash(model.{{ names | join(', model.') }})) % {{ pieces }}{% else %}0{% endif %}
+  {%- if pieces > 1 %}coalesce(ledger.place // {{ revetl_dbt.revetl_part_rows() }}, hash(model.{{ names | join(', model.') }})) % {{ pieces }}{% else %}0{% endif %}
 from model
 left join ledger on {{ revetl_dbt.revetl_on_key(s, 'model', 'ledger') }}
 where (model.shared or ledger._standing is null or ledger._standing <> '{{ s.standing }}' or model.h <> ledger.h)
